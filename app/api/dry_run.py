@@ -1,0 +1,57 @@
+"""POST /v1/route: the decision for a request, and why; no backend is asked. Knows the planner; forwards nothing."""
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from app.dataplane.chat_request import ChatRequest
+from app.dataplane.client_side import read_body
+from app.dataplane.plan import Planner
+from app.settings import Server
+
+EXAMPLE = {"model": "auto", "messages": [{"role": "user", "content": "Prove that the square root of 2 is irrational."}]}
+
+
+def dry_run(planner: Planner, server: Server) -> APIRouter:
+    """The router with /v1/route."""
+    api = APIRouter(prefix="/v1", tags=["routing"])
+
+    @api.post(
+        "/route",
+        summary="What would be decided, and why; no backend is asked.",
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE}},
+            }
+        },
+    )
+    async def route(request: Request) -> dict[str, Any]:
+        body = await read_body(request.receive, request.scope["headers"], server.max_body_bytes, server.body_timeout_s)
+        parsed = ChatRequest.parse(body)
+        started = time.perf_counter()
+        plan = planner.plan(parsed, dict(request.scope["headers"]), request.scope["thinkgate.caller"], explain=True)
+        took_ms = (time.perf_counter() - started) * 1e3
+        decision = plan.routing.decision
+        seen = plan.conversation
+        return {
+            "score": None,
+            "threshold": None,
+            "judge": None,
+            "budget": None,
+            **plan.routing.as_dict(),
+            "features": [{"name": f.name, "push": round(f.push, 4)} for f in decision.features],
+            "seen": {
+                "ask": seen.ask[:500],
+                "approved": seen.approved[:500],
+                "turns": seen.turns,
+                "tools": seen.tools,
+                "images": seen.images,
+                "in_tool_loop": seen.in_tool_loop,
+                "chars": seen.chars,
+            },
+            "took_ms": round(took_ms, 3),
+        }
+
+    return api

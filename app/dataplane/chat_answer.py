@@ -1,0 +1,45 @@
+"""A chat completion that came in one piece: its edits, and what it says of tokens. Pure bytes, no I/O."""
+
+from dataclasses import dataclass
+
+from app.dataplane.reasoning_field import rename_reasoning, string_end
+from app.dataplane.usage import Usage, add_member, read_usage, routing_member
+from router.profile import ReasoningFields
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """`body` as the client gets it; `reasoning_tokens` as far as they can be told."""
+
+    body: bytes
+    usage: Usage | None
+    reasoning_tokens: int
+
+
+def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> ChatAnswer:
+    """Give the answer its reasoning fields and its routing object; the rest stays byte for byte."""
+    total = len(body)
+    reasoning_length = 0
+    if b'"reasoning' in body:
+        body, reasoning_length = rename_reasoning(body, reasoning)
+    usage = read_usage(body)
+    tokens = 0
+    if usage is not None:
+        # The share of characters is all there is to split by; JSON around the text counts for neither.
+        answer_length = max(1, _content_length(body, total)) if reasoning_length else 1
+        tokens = usage.reasoning_tokens(reasoning_length, answer_length)
+    if routing:
+        body = add_member(body, routing_member(routing))
+    return ChatAnswer(body, usage, tokens)
+
+
+def _content_length(body: bytes, limit: int) -> int:
+    length, at = 0, body.find(b'"content":"')
+    while at >= 0:
+        start = at + len(b'"content":"')
+        end = string_end(body, start)
+        if end < 0:
+            break
+        length += end - start
+        at = body.find(b'"content":"', end)
+    return min(length, limit)

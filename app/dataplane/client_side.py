@@ -1,0 +1,157 @@
+"""The client's side of an exchange: ASGI `receive` and `send`, driven without tasks. Knows no upstream.
+
+Works with any ASGI server; with uvicorn `send` completes at once unless the client reads slowly.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from app.dataplane.driven import Driven
+from app.errors import RequestTimeout, TooLarge
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class ClientGone(Exception):
+    """The client left before its request was read whole."""
+
+
+async def read_body(receive: Receive, headers: Headers, limit: int, timeout_s: float) -> bytes:
+    """The request's whole body; raises TooLarge, RequestTimeout or ClientGone."""
+    for name, value in headers:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes).")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes).")
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        try:
+            async with asyncio.timeout(timeout_s):
+                message = await receive()
+        except TimeoutError:
+            raise RequestTimeout(f"The next part of the request body did not come within {timeout_s:g} s.") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes).")
+    return b"".join(parts)
+
+
+class ClientSide:
+    """Writes an answer to the client in order, and tells when the client is slow, or gone.
+
+    `on_slow(True)` is called when the client stops taking bytes, `on_slow(False)` when all has been taken;
+    `on_gone()` when it disconnects before the answer is whole.
+    """
+
+    __slots__ = ("_busy", "_loop", "_queue", "_receive", "_send", "_watch", "complete", "gone", "on_gone", "on_slow")
+
+    def __init__(self, receive: Receive, send: Send, loop: asyncio.AbstractEventLoop) -> None:
+        self._receive = receive
+        self._send = send
+        self._loop = loop
+        self._queue: deque[Message] = deque()
+        self._busy = False
+        self._watch: Driven | None = None
+        self.gone = False
+        self.complete = False
+        self.on_gone: Callable[[], None] = _nothing
+        self.on_slow: Callable[[bool], None] = _nothing_bool
+
+    def watch(self) -> None:
+        """Begin to watch for the client's leaving; call once the request's body has been read."""
+        self._watch = Driven(self._receive(), self._received, self._loop)  # type: ignore[arg-type]
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Send the answer's head."""
+        self._put({"type": "http.response.start", "status": status, "headers": headers})
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+
+    def end(self, data: bytes = b"") -> None:
+        """Send the last part."""
+        self._put({"type": "http.response.body", "body": data})
+
+    def check(self) -> None:
+        """Raises ClientGone if the client has left."""
+        if self.gone:
+            raise ClientGone
+
+    def forget(self) -> None:
+        """Tell nobody any more when the client is slow or gone."""
+        self.on_gone = _nothing
+        self.on_slow = _nothing_bool
+
+    def close(self) -> None:
+        """Stop watching; call when the exchange is over."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def _put(self, message: Message) -> None:
+        if self.gone:
+            return
+        if self._busy:
+            self._queue.append(message)
+            return
+        coroutine: Any = self._send(message)
+        try:  # the common case, without the help of Driven: send() completes at once
+            waits_for = coroutine.send(None)
+        except StopIteration:
+            self._note(message)
+        except Exception:  # the server refused: the connection is gone
+            self._leave()
+        else:
+            self._busy = True
+            self.on_slow(True)
+            Driven(coroutine, lambda _, error: self._sent(message, error), self._loop, waits_for)
+
+    def _sent(self, message: Message, error: BaseException | None) -> None:
+        self._busy = False
+        if error is not None:
+            self._leave()
+            return
+        self._note(message)
+        while self._queue and not self._busy and not self.gone:
+            self._put(self._queue.popleft())
+        if not self._busy and not self.gone:
+            self.on_slow(False)
+
+    def _note(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.complete = True
+
+    def _received(self, message: Message | None, error: BaseException | None) -> None:
+        if error is not None or message is None or message["type"] == "http.disconnect":
+            if not self.complete:
+                self._leave()
+        else:  # bytes after the body: none are due, watch on
+            self._loop.call_soon(self.watch)
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._queue.clear()
+            self.on_gone()
+
+
+def _nothing() -> None:
+    return None
+
+
+def _nothing_bool(_: bool) -> None:
+    return None

@@ -1,0 +1,59 @@
+"""Token counts of an answer. Knows vLLM's usage object; knows no metric."""
+
+import msgspec
+
+
+class _Details(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """The `usage` object of a chat completion; counts in tokens."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    completion_tokens_details: _Details | None = None
+
+    def reasoning_tokens(self, reasoning_parts: int, answer_parts: int) -> int:
+        """Tokens spent on thinking.
+
+        vLLM reports 0 with the `deepseek_r1` parser on templates that open the think block in the prompt, so where it
+        says nothing the total is split by the number of reasoning and answer parts (chunks or characters) seen.
+        """
+        details = self.completion_tokens_details
+        if details is not None and details.reasoning_tokens:
+            return min(details.reasoning_tokens, self.completion_tokens)
+        if not reasoning_parts:
+            return 0
+        return round(self.completion_tokens * reasoning_parts / (reasoning_parts + answer_parts))
+
+
+class _Holder(msgspec.Struct):
+    usage: Usage | None = None
+
+
+_decode = msgspec.json.Decoder(_Holder).decode
+
+
+def read_usage(payload: bytes) -> Usage | None:
+    """The usage object of a JSON answer or chunk, or None where there is none that can be read."""
+    try:
+        return _decode(payload).usage
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def routing_member(routing: bytes) -> bytes:
+    """`,"routing":{…}`: ready to be put before an object's closing brace."""
+    return b',"routing":' + routing
+
+
+def add_member(payload: bytes, member: bytes) -> bytes:
+    """A JSON object with one more member at its end; anything that does not end in a brace stays as it is."""
+    end = payload.rfind(b"}")
+    if end < 0:
+        return payload
+    before = payload[:end]
+    if before.rstrip().endswith(b"{"):
+        member = member.lstrip(b",")
+    return before + member + payload[end:]

@@ -1,0 +1,167 @@
+"""Composition: every collaborator is made and wired here, once. Knows all parts; does none of their work.
+
+The data plane is an ASGI callable in front of FastAPI: a streamed request never enters the framework, whose layers cost
+more than the gateway's whole work (docs/benchmarks.md). FastAPI answers everything else.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from app.api.documentation import document_data_plane
+from app.api.dry_run import dry_run
+from app.api.models import models
+from app.api.operations import VERSION, operations
+from app.auth import Authenticator
+from app.dataplane.chat import ChatEndpoint
+from app.dataplane.client_side import ClientGone, Receive, Send
+from app.dataplane.plan import Planner
+from app.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
+from app.metrics import Meters
+from app.pools.health import HealthChecks
+from app.pools.pool import Pool
+from app.settings import Settings
+from router.judges import load_judge
+from router.judges.base import Judge
+from router.session import MemorySessions
+from router.think_router import ThinkRouter
+
+log = logging.getLogger("thinkgate")
+
+
+class Gateway:
+    """The ASGI application."""
+
+    def __init__(self, settings: Settings, judge: Judge, health_transport: httpx.AsyncBaseTransport | None) -> None:
+        self.settings = settings
+        self.pools = {name: Pool(name, pool, settings.timeouts) for name, pool in settings.pools.items()}
+        self.meters = Meters(self.pools.values())
+        sessions = MemorySessions(settings.sessions.capacity, settings.sessions.ttl_s)
+        self.router = ThinkRouter(judge, sessions=sessions, default_mode=settings.judge.on_failure)
+        self.planner = Planner(settings, self.router, self.pools)
+        for name, profile in self.planner.profiles.items():
+            self.meters.threshold.labels(name).set(profile.threshold)
+        self._auth = Authenticator(settings.auth)
+        self._health = HealthChecks(
+            self.pools.values(), settings.health, lambda _pool, _replica: None, transport=health_transport
+        )
+        self._data_plane = {"/v1/chat/completions": ChatEndpoint(settings, self.planner, self.meters)}
+        self.api = self._control_plane(f"{judge.name}@{judge.version}")
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """ASGI entry: key first, then the data plane or FastAPI."""
+        if scope["type"] != "http":
+            await self.api(scope, receive, send)
+            return
+        path: str = scope["path"]
+        try:
+            caller = self._auth.caller(path, dict(scope["headers"]))
+            endpoint = self._data_plane.get(path)
+            if endpoint is not None:
+                if scope["method"] == "POST":
+                    await endpoint(scope, receive, send, caller)
+                    return
+                raise MethodNotAllowed(f"{path} takes POST, not {scope['method']}.", allow="POST")
+        except GatewayError as error:
+            await _send_error(error, send)
+            return
+        scope["thinkgate.caller"] = caller
+        await self.api(scope, receive, send)
+
+    def _control_plane(self, judge: str) -> FastAPI:
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            await self._health.start()
+            yield
+            await self._health.stop()
+            for pool in self.pools.values():
+                pool.close()
+
+        api = FastAPI(
+            title="ThinkGate",
+            version=VERSION,
+            summary="An OpenAI-compatible gateway that decides for each request whether the answer needs thinking.",
+            lifespan=lifespan,
+            redirect_slashes=False,
+        )
+        api.include_router(operations(self.settings, self.pools, self.meters, judge))
+        api.include_router(models(self.settings))
+        api.include_router(dry_run(self.planner, self.settings.server))
+        document_data_plane(api)
+        _one_error_shape(api)
+        return api
+
+
+def create_app(
+    settings: Settings, *, judge: Judge | None = None, health_transport: httpx.AsyncBaseTransport | None = None
+) -> Gateway:
+    """The gateway for `settings`. A `judge` or the health checks' transport may be given instead of the configured."""
+    if judge is None:
+        judge = judge_from(settings)
+    return Gateway(settings, judge, health_transport)
+
+
+def judge_from(settings: Settings) -> Judge:
+    """The configured judge; raises what its loading raises."""
+    j = settings.judge
+    options: dict[str, Any] = {}
+    if j.kind == "linear" and j.path:
+        options["path"] = j.path
+    elif j.kind == "constant":
+        options["score"] = j.score
+    elif j.kind == "random":
+        options["seed"] = j.seed
+    return load_judge(j.kind, **options)
+
+
+def _one_error_shape(api: FastAPI) -> None:
+    """Every failure inside FastAPI leaves in the API's own shape, never as `{"detail": …}` or plain text."""
+
+    def answer(error: GatewayError) -> Response:
+        headers = {k.decode(): v.decode() for k, v in error.headers()}
+        return Response(error.body(), error.status, headers)
+
+    @api.exception_handler(GatewayError)
+    async def ours(_: Request, error: GatewayError) -> Response:
+        return answer(error)
+
+    @api.exception_handler(ClientGone)
+    async def gone(_: Request, error: ClientGone) -> Response:
+        return Response(status_code=400)  # nobody reads it
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return answer(BadRequest(f"{where}: {first['msg']}", param=where))
+
+    @api.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        path = request.scope["path"][:200]
+        if error.status_code == 404:
+            return answer(NotFound(f"Unknown path: {path}. GET /openapi.json lists what there is."))
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            return answer(MethodNotAllowed(f"{path} does not take {request.method}.", allow=allow))
+        plain = GatewayError(str(error.detail))
+        plain.status = error.status_code
+        return answer(plain)
+
+    @api.exception_handler(Exception)
+    async def bug(request: Request, error: Exception) -> Response:
+        log.error("internal error at %s: %s", request.scope["path"], type(error).__name__)
+        return answer(GatewayError("The gateway failed; the request was not answered."))
+
+
+async def _send_error(error: GatewayError, send: Send) -> None:
+    body = error.body()
+    headers = [*error.headers(), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,42 @@
+"""A decision and the request it is made for. Values only."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from router.conversation import Conversation
+from router.fields import NO_FIELDS, FieldIntent
+from router.judges.base import Feature
+from router.mode import Mode, Reason
+from router.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRequest:
+    """Everything that may decide a mode, read off the wire beforehand.
+
+    `model_mode` is set where the client named a mode alias (`auto-thinking`), `header` is `x-thinkgate-mode`,
+    `switch` the latest soft switch, `session` the session's key or empty.
+    """
+
+    profile: Profile
+    conversation: Conversation
+    model_mode: Mode | None = None
+    header: Mode | Literal["auto"] | None = None
+    fields: FieldIntent = NO_FIELDS
+    switch: Mode | None = None
+    session: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The mode, why, and the numbers behind it. `score` and `threshold` are None where no judge was asked."""
+
+    mode: Mode
+    reason: Reason
+    because: str
+    profile: str
+    score: float | None = None
+    threshold: float | None = None
+    judge: str = ""
+    budget: int | None = None
+    features: tuple[Feature, ...] = field(default=())
