@@ -4,13 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from app.launch.console import Console
 from app.launch.errors import LaunchError
 from app.launch.first_requests import EASY_AND_HARD
-from app.launch.plan import Options, make_plan
+from app.launch.gateway import try_out
+from app.launch.plan import Options, Plan, make_plan
 from app.launch.service import Pace
 from app.launch.supervisor import Supervisor
 
@@ -79,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(sys.stdout)
     try:
         plan = make_plan(_options(args), os.environ)
+        try_out(plan.gateway.command, plan.config_path)
     except LaunchError as error:
         print(f"thinkgate up: {error}", file=sys.stderr)
         return 1
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(_supervise(plan, console, prompts, Pace(startup_s=args.startup_timeout)))
 
 
-async def _supervise(plan: Any, console: Console, prompts: Any, pace: Pace) -> int:
+async def _supervise(plan: Plan, console: Console, prompts: Sequence[str], pace: Pace) -> int:
     return await Supervisor(plan, console, prompts=prompts, pace=pace).run()
 
 
