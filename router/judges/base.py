@@ -6,6 +6,10 @@ from typing import Protocol
 from router.conversation import Conversation
 
 
+class JudgeError(Exception):
+    """A judge that cannot be made or cannot answer; the message says why in words for an operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One thing that moved the score: a name a person understands, and its push in log-odds (+ towards thinking)."""

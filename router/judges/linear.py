@@ -1,0 +1,85 @@
+"""The default judge: hashed n-grams and the ask's shape, weighed linearly, calibrated. Knows no training."""
+
+from math import sqrt
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
+from router.judges.base import Feature, Judgement
+from router.judges.ngrams import EDGE_TOKENS, Grams, grams_of, token_of_each
+from router.judges.shape import NAMES, shape_of
+from router.judges.weights import EMBEDDED, LinearWeights, load_weights
+
+_EXPLAINED: Final = 6  # features named at most
+_LEAST_PUSH: Final = 0.05  # log-odds below which a feature is not worth a person's time
+
+
+def text_of(conversation: Conversation) -> str:
+    """What the linear judge reads, lower case and at most about `ASK_HEAD_CHARS + ASK_TAIL_CHARS` characters."""
+    return head_and_tail(conversation.work, ASK_HEAD_CHARS, ASK_TAIL_CHARS).lower()
+
+
+def scale_of(grams: Grams) -> float:
+    """What the summed n-gram weights are multiplied by: between a sum (long texts shout) and a mean (they whisper)."""
+    return 1.0 / sqrt(min(grams.tokens, 3 * EDGE_TOKENS) + 4.0)
+
+
+class LinearJudge:
+    """Scores in tens of microseconds with numpy alone. Immutable after construction, hence thread-safe."""
+
+    def __init__(self, weights: LinearWeights) -> None:
+        self.name = weights.name
+        self.version = weights.version
+        self.weights = weights
+        self._table = weights.table
+        self._shift = np.uint64(64 - weights.bits)
+        self._shape = weights.shape.tolist()
+
+    @classmethod
+    def load(cls, path: Path | str = EMBEDDED) -> "LinearJudge":
+        """The judge whose weights are in the directory `path`; raises `JudgeError` if they cannot be read."""
+        return cls(load_weights(path))
+
+    def score(self, conversation: Conversation) -> Judgement:
+        """P(thinking helps); bounded in time whatever the input's length."""
+        return Judgement(self.calibrated(self.logit(conversation)), self.version)
+
+    def logit(self, conversation: Conversation) -> float:
+        """The uncalibrated log-odds."""
+        text = text_of(conversation)
+        grams = grams_of(text)
+        values = self._table.take((grams.hashes >> self._shift).view(np.int64))
+        summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
+        shape = shape_of(conversation, text, grams.codes)
+        pushed = sum([weight * value for weight, value in zip(self._shape, shape, strict=True)])
+        return self.weights.bias + summed * scale_of(grams) + pushed
+
+    def calibrated(self, logit: float) -> float:
+        """The probability that a logit stands for."""
+        return float(np.interp(logit, self.weights.calibration_logits, self.weights.calibration_scores))
+
+    def explain(self, conversation: Conversation) -> Judgement:
+        """The same score, with the words and properties that moved it most.
+
+        The names quote at most four words of the ask, so they are content: keep them out of logs as you would the ask.
+        """
+        text = text_of(conversation)
+        grams = grams_of(text)
+        values = self._table.take((grams.hashes >> self._shift).view(np.int64))
+        if grams.weights is not None:
+            values = values * grams.weights
+        pushes: dict[str, float] = {}
+        by_token = np.bincount(token_of_each(grams), values * scale_of(grams), minlength=max(1, grams.tokens))
+        for index in np.argsort(-np.abs(by_token))[: 4 * _EXPLAINED].tolist() if grams.tokens else []:
+            word = text[int(grams.starts[index]) : int(grams.ends[min(index + 1, grams.tokens - 1)])].strip()
+            if word:
+                name = f'the wording "{" ".join(word.split())[:40]}"'
+                pushes[name] = pushes.get(name, 0.0) + float(by_token[index])
+        for name, weight, value in zip(NAMES, self._shape, shape_of(conversation, text, grams.codes), strict=True):
+            if weight * value:
+                pushes[name] = weight * value
+        ranked = sorted(pushes.items(), key=lambda item: -abs(item[1]))[:_EXPLAINED]
+        features = tuple(Feature(name, round(push, 4)) for name, push in ranked if abs(push) >= _LEAST_PUSH)
+        return Judgement(self.score(conversation).score, self.version, features)
