@@ -82,10 +82,6 @@ class RequestTimeout(GatewayError):
 class TooLarge(GatewayError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        # The rest of the body is still on its way: the connection cannot be used again.
-        return [*super().headers(), (b"connection", b"close")]
-
 
 class UpstreamBusy(GatewayError):
     status, type, code = 503, "server_error", "upstream_unavailable"

@@ -1,9 +1,11 @@
 """Composition: every collaborator is made and wired here, once. Knows all parts; does none of their work.
 
-The data plane is an ASGI callable in front of FastAPI: a streamed request never enters the framework, whose layers cost
-more than the gateway's whole work (docs/benchmarks.md). FastAPI answers everything else.
+The data plane stands in front of FastAPI: a streamed request never enters the framework, whose layers cost more than
+the gateway's whole work (docs/benchmarks.md). Under the gateway's own server it does not even enter ASGI (server/lane.py);
+under any other it does. FastAPI answers everything else.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,9 +22,10 @@ from app.api.dry_run import dry_run
 from app.api.models import models
 from app.api.operations import VERSION, operations
 from app.auth import Authenticator
+from app.dataplane.asgi_client import AsgiClient, Receive, Send, read_body
 from app.dataplane.chat import ChatEndpoint
-from app.dataplane.client_side import ClientGone, Receive, Send
-from app.dataplane.plan import Planner
+from app.dataplane.client import Client, ClientGone, Headers
+from app.dataplane.plan import Caller, Planner
 from app.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
 from app.metrics import Meters
 from app.pools.health import HealthChecks
@@ -60,20 +63,48 @@ class Gateway:
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        path: str = scope["path"]
-        try:
-            caller = self._auth.caller(path, dict(scope["headers"]))
-            endpoint = self._data_plane.get(path)
-            if endpoint is not None:
-                if scope["method"] == "POST":
-                    await endpoint(scope, receive, send, caller)
-                    return
-                raise MethodNotAllowed(f"{path} takes POST, not {scope['method']}.", allow="POST")
-        except GatewayError as error:
-            await _send_error(error, send)
+        headers = scope["headers"]
+        if scope["path"] in self._data_plane and scope["method"] == "POST":
+            client = AsgiClient(receive, send, asyncio.get_running_loop())
+            try:
+                self.may_call(scope["path"], headers)
+                server = self.settings.server
+                body = await read_body(receive, headers, server.max_body_bytes, server.body_timeout_s)
+            except ClientGone:
+                return
+            except GatewayError as error:
+                send_error(client, error)
+                return
+            client.watch()
+            await self.answer(client, scope["path"], headers, body)
+            client.close()
             return
-        scope["thinkgate.caller"] = caller
+        try:
+            scope["thinkgate.caller"] = self.may_call(scope["path"], headers)
+            if scope["path"] in self._data_plane:
+                raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.", allow="POST")
+        except GatewayError as error:
+            send_error(AsgiClient(receive, send, asyncio.get_running_loop()), error)
+            return
         await self.api(scope, receive, send)
+
+    def serves_directly(self, path: str) -> bool:
+        """Is a POST to this path the data plane's, so that the server may call `answer` instead of ASGI?"""
+        return path in self._data_plane
+
+    def may_call(self, path: str, headers: Headers) -> Caller:
+        """The caller of a request. Raises Unauthorized."""
+        return self._auth.caller(path, dict(headers))
+
+    async def answer(self, client: Client, path: str, headers: Headers, body: bytes) -> None:
+        """Answer a data-plane request whose body has been read. Never raises."""
+        by_name = dict(headers)
+        try:
+            caller = self._auth.caller(path, by_name)
+        except GatewayError as error:
+            send_error(client, error)
+            return
+        await self._data_plane[path].answer(client, headers, by_name, body, caller)
 
     def _control_plane(self, judge: str) -> FastAPI:
         @asynccontextmanager
@@ -160,8 +191,8 @@ def _one_error_shape(api: FastAPI) -> None:
         return answer(GatewayError("The gateway failed; the request was not answered."))
 
 
-async def _send_error(error: GatewayError, send: Send) -> None:
+def send_error(client: Client, error: GatewayError) -> None:
+    """The error as the whole answer."""
     body = error.body()
-    headers = [*error.headers(), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    client.start(error.status, [*error.headers(), (b"content-length", b"%d" % len(body))])
+    client.end(body)

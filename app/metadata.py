@@ -1,6 +1,6 @@
 """How a decision is told to the client: headers and the `routing` object. Knows their names; decides nothing."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -10,8 +10,24 @@ from router.mode import Mode, Reason
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Routing:
+class RoutingObject(msgspec.Struct, omit_defaults=True, frozen=True):
+    """The `routing` object on the wire; absent facts are left out."""
+
+    decision_id: str
+    mode: Mode
+    reason: Reason
+    because: str
+    score: float | None = None
+    threshold: float | None = None
+    judge: str = ""
+    profile: str = ""
+    pool: str = ""
+    model: str = ""
+    budget: int | None = None
+    fallback_from: str = ""
+
+
+class Routing(msgspec.Struct, frozen=True):
     """A decision and where it led. `fallback_from` names the pool that could not answer."""
 
     decision_id: str
@@ -22,32 +38,33 @@ class Routing:
     model: str
     fallback_from: str = ""
 
-    def as_dict(self) -> dict[str, object]:
-        """The `routing` object; absent facts are left out."""
+    def wire(self) -> RoutingObject:
+        """The `routing` object."""
         d = self.decision
-        out: dict[str, object] = {
-            "decision_id": self.decision_id,
-            "mode": self.mode.value,
-            "reason": self.reason.value,
-            "because": d.because,
-        }
-        if d.score is not None:
-            out["score"] = round(d.score, 4)
-            out["threshold"] = d.threshold
-        if d.judge:
-            out["judge"] = d.judge
-        out["profile"] = d.profile
-        out["pool"] = self.pool
-        out["model"] = self.model
-        if d.budget is not None:
-            out["budget"] = d.budget
-        if self.fallback_from:
-            out["fallback_from"] = self.fallback_from
-        return out
+        score = None if d.score is None else round(d.score, 4)
+        return RoutingObject(
+            self.decision_id,
+            self.mode,
+            self.reason,
+            d.because,
+            score,
+            d.threshold,
+            d.judge,
+            d.profile,
+            self.pool,
+            self.model,
+            d.budget,
+            self.fallback_from,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The `routing` object as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.wire())
+        return plain
 
     def json(self) -> bytes:
         """The `routing` object as JSON."""
-        return _encode(self.as_dict())
+        return _encode(self.wire())
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """The `x-thinkgate-*` response headers; absent facts are left out."""

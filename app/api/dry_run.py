@@ -5,8 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
+from app.dataplane.asgi_client import read_body
 from app.dataplane.chat_request import ChatRequest
-from app.dataplane.client_side import read_body
 from app.dataplane.plan import Planner
 from app.settings import Server
 

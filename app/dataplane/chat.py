@@ -1,23 +1,19 @@
 """POST /v1/chat/completions: parse, decide, rewrite, forward, relay. Knows the order; each step lives elsewhere."""
 
-import asyncio
 import logging
-import secrets
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from time import monotonic
 
-from app.dataplane.attempt import Attempt, StreamAttempt
+from app.dataplane.attempt import Attempt, Limits, StreamAttempt
 from app.dataplane.chat_answer import edit_answer
 from app.dataplane.chat_request import ChatRequest
 from app.dataplane.chat_stream import ChatStream
-from app.dataplane.client_side import ClientGone, ClientSide, Headers, Receive, Send, read_body
+from app.dataplane.client import Client, ClientGone, Headers
 from app.dataplane.headers import for_client, for_upstream
-from app.dataplane.plan import Caller, Plan, Planner
+from app.dataplane.plan import Caller, Plan, Planner, new_id
 from app.errors import GatewayError, UpstreamBusy, UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.metrics import Meters
-from app.metrics.gaps import Gaps
+from app.metrics.instruments import Buckets
 from app.pools.replica import Replica
 from app.settings import Settings
 
@@ -26,39 +22,39 @@ _RETRY_STATUSES = frozenset((502, 503, 504))
 _PATH = b"POST /v1/chat/completions HTTP/1.1\r\n"
 
 
-@dataclass(slots=True)
 class Exchange:
     """One request on its way: what every step needs, and what is known of it so far."""
 
-    client: ClientSide
-    request_id: bytes
-    forwarded: bytes
-    started_s: float
-    plan: Plan | None = None
-    phase: str = "judging"
+    __slots__ = ("client", "forwarded", "phase", "plan", "request_id", "started_s")
+
+    def __init__(self, client: Client, request_id: bytes) -> None:
+        self.client = client
+        self.request_id = request_id
+        self.forwarded = b""
+        self.started_s = monotonic()
+        self.plan: Plan | None = None
+        self.phase = "judging"
 
 
 class ChatEndpoint:
-    """The data plane's handler for chat completions, an ASGI application of its own."""
+    """The data plane's handler for chat completions, behind the gateway's front."""
 
     def __init__(self, settings: Settings, planner: Planner, meters: Meters) -> None:
-        self._server = settings.server
-        self._timeouts = settings.timeouts
+        self._limits = Limits(settings.timeouts)
         self._planner = planner
         self._meters = meters
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send, caller: Caller) -> None:
-        """Answer one request. Never raises: every failure becomes the API's own error."""
-        headers: Headers = scope["headers"]
-        by_name = dict(headers)
-        client = ClientSide(receive, send, asyncio.get_running_loop())
-        request_id = by_name.get(b"x-request-id", b"")[:256] or b"req_" + secrets.token_hex(12).encode()
-        exchange = Exchange(client, request_id, b"", time.perf_counter())
+    async def answer(
+        self, client: Client, headers: Headers, by_name: Mapping[bytes, bytes], body: bytes, caller: Caller
+    ) -> None:
+        """Answer one request. Never raises: every failure becomes the API's own error.
+
+        Runs without a task (`Driven`), so nothing here may need `asyncio.current_task`.
+        """
+        request_id = by_name.get(b"x-request-id", b"")[:256] or new_id("req_").encode()
+        exchange = Exchange(client, request_id)
         status = 499
         try:
-            body = await read_body(receive, headers, self._server.max_body_bytes, self._server.body_timeout_s)
-            exchange.started_s = time.perf_counter()
-            client.watch()
             request = ChatRequest.parse(body)
             exchange.plan = self._planner.plan(request, by_name, caller)
             self._count_decision(exchange.plan)
@@ -74,7 +70,6 @@ class ChatEndpoint:
             status = 500
             self._refuse(exchange, GatewayError("The gateway failed; the request was not answered."))
         finally:
-            client.close()
             self._count_request(exchange, status)
 
     async def _answer(self, exchange: Exchange) -> int:
@@ -137,7 +132,7 @@ class ChatEndpoint:
         exchange.phase = "queued"
         connection = replica.idle_connection()
         if connection is not None:
-            attempt = kind(replica, connection, client, self._timeouts)
+            attempt = kind(replica, connection, client, self._limits)
             self._meters.overhead.observe(attempt.sent_s - exchange.started_s)
             try:
                 status = await attempt.head(wire)
@@ -150,7 +145,7 @@ class ChatEndpoint:
             if client.gone:
                 connection.abort()
             client.check()
-            attempt = kind(replica, connection, client, self._timeouts)
+            attempt = kind(replica, connection, client, self._limits)
             self._meters.overhead.observe(attempt.sent_s - exchange.started_s)
             try:
                 status = await attempt.head(wire)
@@ -178,7 +173,7 @@ class ChatEndpoint:
             headers.append((b"x-accel-buffering", b"no"))  # nginx would hold the stream back
             return 200, headers
 
-        attempt.begin(stream, head, Gaps(self._meters.gaps.bounds))
+        attempt.begin(stream, head, Buckets(self._meters.gaps.bounds))
         await attempt.finished
         mode = plan.routing.mode.value
         meters = self._meters
@@ -186,7 +181,7 @@ class ChatEndpoint:
             meters.ttft(mode).observe(attempt.first_token_s - exchange.started_s)
         if attempt.first_answer_s:
             meters.tta(mode).observe(attempt.first_answer_s - exchange.started_s)
-        meters.gaps.merge(mode, attempt.gaps)
+        meters.gaps(mode).merge(attempt.gaps)
         if stream.usage is not None:
             thought = stream.usage.reasoning_tokens(stream.reasoning_events, stream.answer_events)
             self._count_tokens(mode, stream.usage.prompt_tokens, stream.usage.completion_tokens, thought)
@@ -217,7 +212,7 @@ class ChatEndpoint:
         headers = for_client(upstream, exchange.request_id)
         if plan.profile.metadata != "body":
             headers += plan.routing.headers()
-        upstream_ms = (time.perf_counter() - sent_s) * 1e3
+        upstream_ms = (monotonic() - sent_s) * 1e3
         timing = b"judge;dur=%.3f, queue;dur=0, upstream;dur=%.3f" % (plan.judge_s * 1e3, upstream_ms)
         headers.append((b"server-timing", timing))
         return headers
@@ -251,9 +246,9 @@ class ChatEndpoint:
     def _count_request(self, exchange: Exchange, status: int) -> None:
         plan = exchange.plan
         mode, reason = (plan.routing.mode.value, plan.routing.reason.value) if plan else ("none", "none")
-        self._meters.requests("chat", mode, reason, status).inc()
+        self._meters.requests("chat", mode, reason, str(status)).inc()
         if plan is not None and status == 200:
-            self._meters.duration(mode).observe(time.perf_counter() - exchange.started_s)
+            self._meters.duration(mode).observe(monotonic() - exchange.started_s)
 
 
 def _is_event_stream(headers: Headers) -> bool:

@@ -1,14 +1,13 @@
 """A chat completion that came in one piece: its edits, and what it says of tokens. Pure bytes, no I/O."""
 
-from dataclasses import dataclass
+import msgspec
 
 from app.dataplane.reasoning_field import rename_reasoning, string_end
 from app.dataplane.usage import Usage, add_member, read_usage, routing_member
 from router.profile import ReasoningFields
 
 
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
+class ChatAnswer(msgspec.Struct, frozen=True):
     """`body` as the client gets it; `reasoning_tokens` as far as they can be told."""
 
     body: bytes

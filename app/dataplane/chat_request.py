@@ -3,7 +3,6 @@
 Only what routing needs is decoded; every other field is kept as raw JSON and reaches the backend byte for byte.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,8 +16,7 @@ _decode = msgspec.json.Decoder().decode
 _INTENT_FIELDS = ("chat_template_kwargs", "enable_thinking", "thinking", "reasoning_effort", "thinking_token_budget")
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """`fields` holds every field as raw JSON; `may_switch` is False where no soft switch can be in the text."""
 
     model: str

@@ -1,13 +1,13 @@
 """From a parsed request to a plan: decision, target, and the backend's body. Knows settings; does no I/O."""
 
 import hashlib
-import secrets
+import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from app.dataplane.chat_request import ChatRequest
 from app.errors import BadRequest, ModelNotFound
@@ -30,16 +30,14 @@ SESSION_HEADERS = (b"x-session-id", b"x-session-affinity", b"session-id")
 _CLIENT_REASONS = frozenset({Reason.CLIENT_MODEL, Reason.CLIENT_HEADER, Reason.CLIENT_FIELD, Reason.SOFT_SWITCH})
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who asks: the tenant, and the profiles that its key may choose by header (`*`: any)."""
 
     tenant: str = "default"
     profiles: tuple[str, ...] = ("*",)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What will be done. `judge_s` is the time the judge took, 0.0 where none was asked."""
 
     request: ChatRequest
@@ -126,7 +124,7 @@ class Planner:
             decision = self._router.judge_and_conclude(ask, explain=explain)
             judge_s = time.perf_counter() - started
         pool = self._pools[route.pool_for(decision.mode)]
-        routing = Routing(_new_id(), decision, decision.mode, decision.reason, pool.name, pool.model)
+        routing = Routing(new_id(), decision, decision.mode, decision.reason, pool.name, pool.model)
         body, adds_usage = self._body(request, route, decision.mode, pool, switch)
         return Plan(request, profile, routing, pool, body, adds_usage, judge_s, conversation, route, switch)
 
@@ -151,7 +149,7 @@ class Planner:
         mode = self._mode_of(pool, request)
         because = f"`{request.model}` is a model's own name: the request goes there untouched"
         decision = Decision(mode, Reason.CLIENT_MODEL, because, "default", budget=request.intent.budget)
-        routing = Routing(_new_id(), decision, mode, Reason.CLIENT_MODEL, pool.name, pool.model)
+        routing = Routing(new_id(), decision, mode, Reason.CLIENT_MODEL, pool.name, pool.model)
         conversation = Conversation(ask="", turns=len(request.messages))
         body = _encode(request.fields)
         return Plan(request, self._profiles["default"], routing, pool, body, False, 0.0, conversation, None, None)
@@ -219,5 +217,11 @@ def _session_key(request: ChatRequest, headers: Mapping[bytes, bytes], tenant: s
     return f"{tenant}\0#{digest.hexdigest()}"
 
 
-def _new_id() -> str:
-    return "dec_" + secrets.token_hex(12)
+_ids = random.Random(
+    random.SystemRandom().getrandbits(128)
+)  # an id names a decision and guards nothing: it need not be secret
+
+
+def new_id(prefix: str = "dec_") -> str:
+    """A fresh identifier."""
+    return f"{prefix}{_ids.getrandbits(96):024x}"

@@ -70,7 +70,10 @@ _HINTS = (
         re.compile(r"offline mode|Failed to resolve|Max retries exceeded"),
         "the hub cannot be reached: use a local directory",
     ),
-    (re.compile(r"trust.remote.code"), "the model brings code: --vllm-arg=--trust-remote-code if you trust it"),
+    (
+        re.compile(r"[Pp]lease .*trust.remote.code|requires you to execute"),
+        "the model brings code: --vllm-arg=--trust-remote-code if you trust it",
+    ),
     (re.compile(r"Failed to infer device type"), "this vLLM is built for GPUs and sees none: deploy/engine/install.sh"),
     (re.compile(r"address already in use", re.I), "another process took the engine's port"),
 )
@@ -78,4 +81,5 @@ _HINTS = (
 
 def hint(lines: list[str]) -> str:
     """What to do about a crash, where its log is of a known kind; else empty."""
-    return next((advice for pattern, advice in _HINTS if any(pattern.search(line) for line in lines)), "")
+    told = [line for line in lines if " INFO " not in line]  # the settings listed there hold every word
+    return next((advice for pattern, advice in _HINTS if any(pattern.search(line) for line in told)), "")

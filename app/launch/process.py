@@ -69,6 +69,11 @@ class Process:
         """Process group and session of the leash and all below it."""
         return self._child.pid
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its end has not been seen yet."""
+        return self._child.returncode is None
+
     def last_lines(self, count: int) -> list[str]:
         """The end of its log, from this start on."""
         return tail(self.spec.log, count, self._log_start)

@@ -42,8 +42,8 @@ class State(StrEnum):
     WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
-    BACKING_OFF = "restarting"
-    STOPPED = "stopped"
+    BACKING_OFF = "waiting to start again"
+    STOPPED = "stopping"
 
 
 class StartFailed(Exception):
@@ -107,6 +107,13 @@ class Service:
             return str(self.state), ""
         lines = self.process.last_lines(200)
         return phase(lines, self.spec.first_phase), notable(lines)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is on its way up or down."""
+        if self.state is State.STOPPED:
+            return self.process is not None and self.process.is_running
+        return self.state in (State.STARTING, State.BACKING_OFF)
 
     @property
     def seconds(self) -> float:

@@ -30,6 +30,7 @@ class Supervisor:
         self._killed = False
         self._services: list[Service] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._progress: asyncio.Task[None] | None = None
         self._started_at = time.monotonic()
 
     async def run(self) -> int:
@@ -54,6 +55,7 @@ class Supervisor:
         gateway = Service(self._plan.gateway, self._console, client, self._pace)
         self._services = [gateway, *engines]
         self._console.say(banner.opening(self._plan))
+        self._progress = asyncio.create_task(self._show_progress())
         try:
             await self._bring_up([[e] for e in engines] if self._plan.one_after_another else [engines])
             await self._bring_up([[gateway]])
@@ -86,7 +88,6 @@ class Supervisor:
     async def _bring_up(self, groups: list[list[Service]]) -> None:
         """Start group after group, each once the one before is ready; returns early where stopping is asked for."""
         stop = asyncio.create_task(self._stop_asked.wait())
-        progress = asyncio.create_task(self._show_progress([service for group in groups for service in group]))
         try:
             for group in groups:
                 if self._stop_asked.is_set():
@@ -101,18 +102,20 @@ class Supervisor:
                     if task.done():
                         task.result()  # StartFailed
         finally:
-            await _cancel(stop, progress)
+            await _cancel(stop)
 
-    async def _show_progress(self, services: list[Service]) -> None:
-        await asyncio.sleep(_QUIET_S)
+    async def _show_progress(self) -> None:
+        """For as long as anything is on its way up or down: first start, restart and stop alike."""
+        busy_since = time.monotonic()
         while True:
-            told = [(service, *service.describe()) for service in services if not service.is_ready]
-            key = "; ".join(f"{service.spec.name}: {phase}" for service, phase, _ in told)
-            seconds = time.monotonic() - self._started_at
-            lines = list(dict.fromkeys(line for *_, line in told if line))
-            ready = [service.spec.name for service in services if service.is_ready]
-            head = "".join(f"{name}: ready; " for name in ready) + key
-            self._console.status(head, f"[{seconds:3.0f} s] {head}{f' | {lines[0]}' if lines else ''}")
+            busy = [service for service in self._services if service.is_busy]
+            if not busy:
+                busy_since = time.monotonic()
+            elif (seconds := time.monotonic() - busy_since) >= _QUIET_S:
+                told = [(service.spec.name, *service.describe()) for service in busy]
+                key = "; ".join(f"{name}: {phase}" for name, phase, _ in told)
+                line = next((line for *_, line in told if line), "")
+                self._console.status(key, f"[{seconds:3.0f} s] {key}{f' | {line}' if line else ''}")
             await asyncio.sleep(1)
 
     async def _first_requests(self, client: httpx.AsyncClient) -> None:
@@ -141,6 +144,8 @@ class Supervisor:
                 await asyncio.gather(*(service.stop() for service in group))
         finally:
             self._plan.release()
+            if self._progress is not None:
+                await _cancel(self._progress)
         if running:
             self._console.say(f"Stopped after {time.monotonic() - began:.1f} s.")
 

@@ -1,23 +1,21 @@
 """All metrics of the gateway, with their names, labels and buckets. Knows Prometheus; decides nothing.
 
-Label values are bounded: none is chosen by a client. Children are kept, since looking one up costs ten times an
-increment.
+Label values are bounded: none is chosen by a client.
 """
 
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from app.metrics.gaps import GapHistogram
+from app.metrics.instruments import Counters, Histograms
 from app.pools.pool import Pool
 
 JUDGE_BUCKETS = (10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.2, 1.0)
 OVERHEAD_BUCKETS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.2, 1.0)
-LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
-GAP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2.5)
+LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)
+GAP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5)
 SCORE_BUCKETS = tuple(i / 20 for i in range(1, 21))
 
 
@@ -47,42 +45,35 @@ class Meters:
         registry = self.registry = CollectorRegistry()
         registry.register(_PoolGauges(pools))
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter("thinkgate_" + name, text, labels, registry=registry)
+        def counters(name: str, text: str, *labels: str) -> Counters:
+            made = Counters("thinkgate_" + name, text, labels)
+            registry.register(made)
+            return made
 
-        def histogram(name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-            return Histogram("thinkgate_" + name, text, labels, registry=registry, buckets=buckets)
+        def histograms(name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Histograms:
+            made = Histograms("thinkgate_" + name, text, bounds, labels)
+            registry.register(made)
+            return made
 
-        requests = counter("requests", "Requests answered.", "api", "mode", "reason", "status")
-        decisions = counter("decisions", "Decisions made.", "mode", "reason", "judge")
-        tokens = counter("tokens", "Tokens used.", "mode", "kind")
-        upstream_errors = counter("upstream_errors", "Failures of backends.", "pool", "kind")
-        disconnects = counter("client_disconnects", "Clients that left early.", "phase")
-        fallbacks = counter("fallbacks", "Requests that the other mode answered.", "from", "to", "cause")
-        self.retries = counter("retries", "Requests sent again to another connection or replica.")
-        judge_duration = histogram("judge_duration_seconds", "Time the judge took.", ("judge",), JUDGE_BUCKETS)
-        self.judge_score = histogram("judge_score", "Scores given.", (), SCORE_BUCKETS)
-        self.overhead = histogram(
-            "overhead_seconds", "Time the gateway itself took before the backend got the request.", (), OVERHEAD_BUCKETS
+        self.requests = counters("requests", "Requests answered.", "api", "mode", "reason", "status")
+        self.decisions = counters("decisions", "Decisions made.", "mode", "reason", "judge")
+        self.tokens = counters("tokens", "Tokens used.", "mode", "kind")
+        self.upstream_errors = counters("upstream_errors", "Failures of backends.", "pool", "kind")
+        self.client_disconnects = counters("client_disconnects", "Clients that left early.", "phase")
+        self.fallbacks = counters("fallbacks", "Requests that the other mode answered.", "from", "to", "cause")
+        self.retries = counters("retries", "Requests sent again to another replica.")()
+        self.judge_duration = histograms("judge_duration_seconds", "Time the judge took.", JUDGE_BUCKETS, "judge")
+        self.judge_score = histograms("judge_score", "Scores given.", SCORE_BUCKETS)()
+        self.overhead = histograms(
+            "overhead_seconds", "From the request's last byte to its dispatch to a backend.", OVERHEAD_BUCKETS
+        )()
+        self.ttft = histograms(
+            "time_to_first_token_seconds", "To the first token of any kind.", LATENCY_BUCKETS, "mode"
         )
-        ttft = histogram("time_to_first_token_seconds", "To the first token of any kind.", ("mode",), LATENCY_BUCKETS)
-        tta = histogram("time_to_answer_seconds", "To the first token of the answer.", ("mode",), LATENCY_BUCKETS)
-        duration = histogram("request_duration_seconds", "To the end of the answer.", ("mode",), LATENCY_BUCKETS)
-        self.gaps = GapHistogram("thinkgate_inter_token_seconds", "Time between tokens.", "mode", GAP_BUCKETS)
-        registry.register(self.gaps)
+        self.tta = histograms("time_to_answer_seconds", "To the first token of the answer.", LATENCY_BUCKETS, "mode")
+        self.duration = histograms("request_duration_seconds", "To the end of the answer.", LATENCY_BUCKETS, "mode")
+        self.gaps = histograms("inter_token_seconds", "Time between tokens.", GAP_BUCKETS, "mode")
         self.threshold = Gauge("thinkgate_threshold", "Threshold in force.", ["profile"], registry=registry)
-
-        # The values are bounded (modes, reasons, statuses, pools), so an unbounded cache is a bounded one.
-        self.requests: Callable[[str, str, str, int], Counter] = cache(lambda *v: requests.labels(*v))
-        self.decisions: Callable[[str, str, str], Counter] = cache(lambda *v: decisions.labels(*v))
-        self.tokens: Callable[[str, str], Counter] = cache(lambda *v: tokens.labels(*v))
-        self.upstream_errors: Callable[[str, str], Counter] = cache(lambda *v: upstream_errors.labels(*v))
-        self.client_disconnects: Callable[[str], Counter] = cache(lambda *v: disconnects.labels(*v))
-        self.fallbacks: Callable[[str, str, str], Counter] = cache(lambda *v: fallbacks.labels(*v))
-        self.judge_duration: Callable[[str], Histogram] = cache(lambda *v: judge_duration.labels(*v))
-        self.ttft: Callable[[str], Histogram] = cache(lambda *v: ttft.labels(*v))
-        self.tta: Callable[[str], Histogram] = cache(lambda *v: tta.labels(*v))
-        self.duration: Callable[[str], Histogram] = cache(lambda *v: duration.labels(*v))
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

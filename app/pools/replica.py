@@ -44,8 +44,11 @@ class Replica:
             return connection
         return None
 
-    async def connect(self) -> Connection:
-        """A new connection; raises OSError or TimeoutError."""
+    def connect(self) -> "asyncio.Task[Connection]":
+        """A new connection; the task raises OSError or TimeoutError. A task, since time limits need one."""
+        return asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeouts.connect_s):
             _, connection = await loop.create_connection(lambda: Connection(loop), self.host, self.port)

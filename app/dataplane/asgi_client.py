@@ -1,4 +1,4 @@
-"""The client's side of an exchange: ASGI `receive` and `send`, driven without tasks. Knows no upstream.
+"""A client behind any ASGI server: `receive` and `send`, driven without tasks. Knows no upstream.
 
 Works with any ASGI server; with uvicorn `send` completes at once unless the client reads slowly.
 """
@@ -8,17 +8,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from app.dataplane.client import ClientGone, Headers, nothing, nothing_bool
 from app.dataplane.driven import Driven
 from app.errors import RequestTimeout, TooLarge
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-
-class ClientGone(Exception):
-    """The client left before its request was read whole."""
 
 
 async def read_body(receive: Receive, headers: Headers, limit: int, timeout_s: float) -> bytes:
@@ -50,30 +46,26 @@ async def read_body(receive: Receive, headers: Headers, limit: int, timeout_s: f
     return b"".join(parts)
 
 
-class ClientSide:
-    """Writes an answer to the client in order, and tells when the client is slow, or gone.
+class AsgiClient:
+    """Implements `Client` over ASGI."""
 
-    `on_slow(True)` is called when the client stops taking bytes, `on_slow(False)` when all has been taken;
-    `on_gone()` when it disconnects before the answer is whole.
-    """
-
-    __slots__ = ("_busy", "_loop", "_queue", "_receive", "_send", "_watch", "complete", "gone", "on_gone", "on_slow")
+    __slots__ = ("_busy", "_queue", "_receive", "_send", "_watch", "complete", "gone", "loop", "on_gone", "on_slow")
 
     def __init__(self, receive: Receive, send: Send, loop: asyncio.AbstractEventLoop) -> None:
         self._receive = receive
         self._send = send
-        self._loop = loop
+        self.loop = loop
         self._queue: deque[Message] = deque()
         self._busy = False
         self._watch: Driven | None = None
         self.gone = False
         self.complete = False
-        self.on_gone: Callable[[], None] = _nothing
-        self.on_slow: Callable[[bool], None] = _nothing_bool
+        self.on_gone: Callable[[], None] = nothing
+        self.on_slow: Callable[[bool], None] = nothing_bool
 
     def watch(self) -> None:
         """Begin to watch for the client's leaving; call once the request's body has been read."""
-        self._watch = Driven(self._receive(), self._received, self._loop)  # type: ignore[arg-type]
+        self._watch = Driven(self._receive(), self._received, self.loop)  # type: ignore[arg-type]
 
     def start(self, status: int, headers: Headers) -> None:
         """Send the answer's head."""
@@ -94,8 +86,8 @@ class ClientSide:
 
     def forget(self) -> None:
         """Tell nobody any more when the client is slow or gone."""
-        self.on_gone = _nothing
-        self.on_slow = _nothing_bool
+        self.on_gone = nothing
+        self.on_slow = nothing_bool
 
     def close(self) -> None:
         """Stop watching; call when the exchange is over."""
@@ -118,7 +110,7 @@ class ClientSide:
         else:
             self._busy = True
             self.on_slow(True)
-            Driven(coroutine, lambda _, error: self._sent(message, error), self._loop, waits_for)
+            Driven(coroutine, lambda _, error: self._sent(message, error), self.loop, waits_for)
 
     def _sent(self, message: Message, error: BaseException | None) -> None:
         self._busy = False
@@ -140,18 +132,10 @@ class ClientSide:
             if not self.complete:
                 self._leave()
         else:  # bytes after the body: none are due, watch on
-            self._loop.call_soon(self.watch)
+            self.loop.call_soon(self.watch)
 
     def _leave(self) -> None:
         if not self.gone:
             self.gone = True
             self._queue.clear()
             self.on_gone()
-
-
-def _nothing() -> None:
-    return None
-
-
-def _nothing_bool(_: bool) -> None:
-    return None

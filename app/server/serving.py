@@ -8,30 +8,17 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.config_file import ConfigError
+from app.gateway import Gateway
+from app.server.lane import protocol_for
 from app.settings import Settings
 
 log = logging.getLogger("thinkgate")
 KEEP_ALIVE_S = 75  # longer than the usual 60 s of proxies in front, so that they close first
 BACKLOG = 2048
-
-
-class GatewayProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, with the API's error shape for requests that are no HTTP."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what the parser refused, and close."""
-        error = {"message": msg, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
-        body = msgspec.json.encode({"error": error})
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        self.transport.close()
 
 
 class GatewayServer(uvicorn.Server):
@@ -108,19 +95,20 @@ def check_exposure(settings: Settings) -> None:
     log.warning("no `auth` in the configuration: whoever reaches %s may use the gateway", host)
 
 
-def serve(app: Any, settings: Settings) -> int:
+def serve(app: Gateway, settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM, then let open streams finish; the exit status."""
     server = settings.server
     check_exposure(settings)
     sockets = open_listeners(server.host, server.port, server.listeners)
     config = uvicorn.Config(
         app,
-        http=GatewayProtocol,
+        http=protocol_for(app),
         loop="uvloop" if sys.platform != "win32" else "asyncio",
         ws="none",
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         log_config=None,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
