@@ -1,8 +1,8 @@
 """Composition: every collaborator is made and wired here, once. Knows all parts; does none of their work.
 
 The data plane stands in front of FastAPI: a streamed request never enters the framework, whose layers cost more than
-the gateway's whole work (docs/benchmarks.md). Under the gateway's own server it does not even enter ASGI (server/lane.py);
-under any other it does. FastAPI answers everything else.
+the gateway's whole work (docs/benchmarks.md). Under the gateway's own server it does not even enter ASGI
+(server/lane.py); under any other it does. FastAPI answers everything else.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from app.auth import Authenticator
 from app.dataplane.asgi_client import AsgiClient, Receive, Send, read_body
 from app.dataplane.chat import ChatEndpoint
 from app.dataplane.client import Client, ClientGone, Headers
+from app.dataplane.headers import lines_of
 from app.dataplane.plan import Caller, Planner
 from app.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
 from app.metrics import Meters
@@ -194,5 +195,5 @@ def _one_error_shape(api: FastAPI) -> None:
 def send_error(client: Client, error: GatewayError) -> None:
     """The error as the whole answer."""
     body = error.body()
-    client.start(error.status, [*error.headers(), (b"content-length", b"%d" % len(body))])
+    client.start(error.status, lines_of(error.headers()), len(body))
     client.end(body)

@@ -1,5 +1,6 @@
 """How a decision is told to the client: headers and the `routing` object. Knows their names; decides nothing."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -66,21 +67,28 @@ class Routing(msgspec.Struct, frozen=True):
         """The `routing` object as JSON."""
         return _encode(self.wire())
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The `x-thinkgate-*` response headers; absent facts are left out."""
+    def lines(self) -> bytes:
+        """The `x-thinkgate-*` response headers, as lines; absent facts are left out."""
         d = self.decision
-        out = [
-            (b"x-thinkgate-decision-id", self.decision_id.encode()),
-            (b"x-thinkgate-mode", self.mode.value.encode()),
-            (b"x-thinkgate-reason", self.reason.value.encode()),
-            (b"x-thinkgate-profile", d.profile.encode("latin-1", "replace")),
-            (b"x-thinkgate-pool", self.pool.encode("latin-1", "replace")),
-        ]
-        if d.score is not None:
-            out.append((b"x-thinkgate-score", b"%.4f" % d.score))
-            out.append((b"x-thinkgate-threshold", b"%.4g" % (d.threshold or 0.0)))
-        if d.judge:
-            out.append((b"x-thinkgate-judge", d.judge.encode("latin-1", "replace")))
+        static = _static_lines(self.mode, self.reason, d.profile, self.pool, d.judge)
+        decision_id = self.decision_id.encode()
+        if d.score is None:
+            out = b"x-thinkgate-decision-id: %b\r\n%b" % (decision_id, static)
+        else:
+            out = b"x-thinkgate-decision-id: %b\r\n%bx-thinkgate-score: %.4f\r\nx-thinkgate-threshold: %.4g\r\n" % (
+                decision_id,
+                static,
+                d.score,
+                d.threshold or 0.0,
+            )
         if d.budget is not None:
-            out.append((b"x-thinkgate-budget", b"%d" % d.budget))
+            out += b"x-thinkgate-budget: %d\r\n" % d.budget
         return out
+
+
+@cache  # all arguments come from the configuration or are bounded sets
+def _static_lines(mode: Mode, reason: Reason, profile: str, pool: str, judge: str) -> bytes:
+    pairs = {"mode": mode, "reason": reason, "profile": profile, "pool": pool, "judge": judge}
+    return "".join(f"x-thinkgate-{name}: {value}\r\n" for name, value in pairs.items() if value).encode(
+        "latin-1", "replace"
+    )

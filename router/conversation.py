@@ -6,9 +6,10 @@ read, and no shape of input raises.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+import msgspec
 
 from router.approval import is_approval
 
@@ -39,8 +40,7 @@ _ASK_TAG = re.compile(r"<(user_query|userRequest|user_request|task|question|quer
 _SOFT_SWITCH = re.compile(r"(?<!\S)/(?:no_?)?think(?!\S)")
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """The bounded view of a request that judges score.
 
     `ask` is the last real human ask, with complete `<system-reminder>`-like blocks and soft switches stripped.
@@ -66,8 +66,7 @@ class Conversation:
         return f"{self.approved}\n{self.ask}" if self.approved else self.ask
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
+class _Turn(msgspec.Struct, frozen=True):
     """One message, read: its role class and its text."""
 
     role: str  # "system", "tool", "assistant" or "user"
@@ -134,6 +133,8 @@ def strip_blocks(text: str) -> str:
 
 def _newest(messages: object) -> Iterable[object]:
     """The first message (usually the system prompt) and the newest ones."""
+    if type(messages) is list and len(messages) <= _MAX_MESSAGES:  # the usual case, without the slow abstract checks
+        return messages
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     if isinstance(messages, Mapping) or not isinstance(messages, Sequence):
@@ -146,7 +147,7 @@ def _newest(messages: object) -> Iterable[object]:
 def _read_turn(message: object) -> _Turn | None:
     if isinstance(message, str):
         message = {"role": "user", "content": message}
-    if not isinstance(message, Mapping):
+    if type(message) is not dict and not isinstance(message, Mapping):
         return None
     role, kind = message.get("role"), message.get("type")
     text, images, tool_parts = _read_content(message.get("content"))
@@ -166,6 +167,8 @@ def _read_turn(message: object) -> _Turn | None:
 
 def _read_content(content: object) -> tuple[str, int, int]:
     """(text, images, tool parts) of a message's content, which may be a string, a list of parts, or nonsense."""
+    if type(content) is str and len(content) <= _SCAN_CHARS:
+        return content, 0, 0
     if isinstance(content, str):
         return head_and_tail(content, _SCAN_CHARS // 2, _SCAN_CHARS // 2), 0, 0
     if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):

@@ -30,6 +30,7 @@ class Family:
     send: Mapping[Mode, Mapping[str, Any]] = field(default_factory=dict)
     drop: tuple[str, ...] = ()
     drop_instruct: tuple[str, ...] = ()
+    drop_names: frozenset[str] = frozenset()
     sampling: Mapping[Mode, Mapping[str, msgspec.Raw]] = field(default_factory=dict)
 
     @classmethod
@@ -47,6 +48,9 @@ class Family:
             send={Mode(mode): fields for mode, fields in data.get("send", {}).items()},
             drop=tuple(data.get("drop", ())),
             drop_instruct=tuple(data.get("drop_instruct", ())),
+            drop_names=frozenset(
+                path.partition(".")[0] for key in ("drop", "drop_instruct") for path in data.get(key, ())
+            ),
             sampling={
                 Mode(mode): {key: msgspec.Raw(_encode(value)) for key, value in fields.items()}
                 for mode, fields in data.get("sampling", {}).items()
@@ -58,12 +62,13 @@ class Family:
 
         `messages` are the decoded messages and `switch` the soft switch found in them (None: nothing to strip).
         """
-        for path in self.drop:
-            _drop(body, path)
-        if mode is Mode.INSTRUCT:
-            for path in self.drop_instruct:
+        if not self.drop_names.isdisjoint(body):  # most requests say nothing of thinking
+            for path in self.drop:
                 _drop(body, path)
-        elif body.get("thinking_token_budget") == _ZERO:
+            if mode is Mode.INSTRUCT:
+                for path in self.drop_instruct:
+                    _drop(body, path)
+        if mode is Mode.THINKING and body.get("thinking_token_budget") == _ZERO:
             # A budget of nothing contradicts the decision that was made above it in the ladder.
             del body["thinking_token_budget"]
         for name, value in self.send.get(mode, {}).items():

@@ -6,6 +6,8 @@ from enum import StrEnum
 class Mode(StrEnum):
     """How a request is answered."""
 
+    __hash__ = str.__hash__  # Enum's own is a Python function: ten times slower in every look-up
+
     INSTRUCT = "instruct"
     THINKING = "thinking"
 
@@ -16,6 +18,8 @@ class Mode(StrEnum):
 
 class Reason(StrEnum):
     """Why a mode was chosen; a bounded set, fit for a metric label."""
+
+    __hash__ = str.__hash__
 
     CLIENT_MODEL = "client_model"
     CLIENT_HEADER = "client_header"

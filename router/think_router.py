@@ -169,7 +169,8 @@ class ThinkRouter:
 
     def _recall(self, request: RouteRequest) -> SessionState | None:
         # The first turn of a conversation has no past: what an equal opening once got must not colour it.
-        if not request.session or request.conversation.turns <= 1:
+        seen = request.conversation
+        if not request.session or (seen.turns <= 1 and not seen.in_tool_loop):
             return None
         return self.sessions.recall(request.session, self._clock())
 

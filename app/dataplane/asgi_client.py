@@ -10,6 +10,7 @@ from typing import Any
 
 from app.dataplane.client import ClientGone, Headers, nothing, nothing_bool
 from app.dataplane.driven import Driven
+from app.dataplane.headers import headers_of
 from app.errors import RequestTimeout, TooLarge
 
 Message = MutableMapping[str, Any]
@@ -67,8 +68,11 @@ class AsgiClient:
         """Begin to watch for the client's leaving; call once the request's body has been read."""
         self._watch = Driven(self._receive(), self._received, self.loop)  # type: ignore[arg-type]
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, lines: bytes, length: int | None = None) -> None:
         """Send the answer's head."""
+        headers = headers_of(lines)
+        if length is not None:
+            headers.append((b"content-length", b"%d" % length))
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
     def write(self, data: bytes) -> None:

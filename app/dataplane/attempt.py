@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from app.dataplane.chat_stream import ChatStream
-from app.dataplane.client import Client, ClientGone, Headers
+from app.dataplane.client import Client, ClientGone
 from app.dataplane.deadlines import Deadlines
 from app.errors import GatewayError, UpstreamFailed, UpstreamTimeout
 from app.metrics.instruments import Buckets
@@ -85,6 +85,10 @@ class Attempt:
 
     async def whole(self) -> bytes:
         """The answer's body in one piece. Raises UpstreamFailed, UpstreamTimeout or ClientGone."""
+        whole = self.connection.take_whole()
+        if whole is not None:
+            self.release()
+            return whole
         sink = _Parts(self)
         self.connection.attach(sink)
         await self.finished
@@ -165,8 +169,8 @@ class StreamAttempt(Attempt):
 
     __slots__ = ("_head", "_last_token_s", "_stream", "first_answer_s", "first_token_s", "gaps")
 
-    def begin(self, stream: ChatStream, head: Callable[[], tuple[int, Headers]], gaps: Buckets) -> None:
-        """Relay from now on. `head` gives status and headers when the first event is there: until then an error of
+    def begin(self, stream: ChatStream, head: Callable[[], bytes], gaps: Buckets) -> None:
+        """Relay from now on. `head` gives the header lines when the first event is there: until then an error of
         the backend can still become a status, or another attempt."""
         self._stream = stream
         self._head = head
@@ -188,7 +192,7 @@ class StreamAttempt(Attempt):
             if stream.error is not None:
                 self.give_up(stream.error)
                 return
-            self.client.start(*self._head())
+            self.client.start(200, self._head())
         self.took_bytes(now)
         tokens = stream.answer_events + stream.reasoning_events - before
         if tokens:

@@ -9,11 +9,13 @@ from app.dataplane.chat_answer import edit_answer
 from app.dataplane.chat_request import ChatRequest
 from app.dataplane.chat_stream import ChatStream
 from app.dataplane.client import Client, ClientGone, Headers
-from app.dataplane.headers import for_client, for_upstream
+from app.dataplane.headers import for_client, for_upstream, lines_of
 from app.dataplane.plan import Caller, Plan, Planner, new_id
+from app.dataplane.usage import Usage
 from app.errors import GatewayError, UpstreamBusy, UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.metrics import Meters
 from app.metrics.instruments import Buckets
+from app.metrics.meters import ModeSeries
 from app.pools.replica import Replica
 from app.settings import Settings
 
@@ -168,25 +170,26 @@ class ChatEndpoint:
             choices=plan.request.choices,
         )
 
-        def head() -> tuple[int, Headers]:
-            headers = self._headers(exchange, plan, attempt.connection.headers, attempt.sent_s)
-            headers.append((b"x-accel-buffering", b"no"))  # nginx would hold the stream back
-            return 200, headers
+        def head() -> bytes:
+            # nginx in front would hold the stream back without the last line.
+            return (
+                self._lines(exchange, plan, attempt.connection.headers, attempt.sent_s) + b"x-accel-buffering: no\r\n"
+            )
 
         attempt.begin(stream, head, Buckets(self._meters.gaps.bounds))
         await attempt.finished
-        mode = plan.routing.mode.value
-        meters = self._meters
+        series = self._meters.mode(plan.routing.mode)
         if attempt.first_token_s:
-            meters.ttft(mode).observe(attempt.first_token_s - exchange.started_s)
+            series.ttft.observe(attempt.first_token_s - exchange.started_s)
         if attempt.first_answer_s:
-            meters.tta(mode).observe(attempt.first_answer_s - exchange.started_s)
-        meters.gaps(mode).merge(attempt.gaps)
-        if stream.usage is not None:
-            thought = stream.usage.reasoning_tokens(stream.reasoning_events, stream.answer_events)
-            self._count_tokens(mode, stream.usage.prompt_tokens, stream.usage.completion_tokens, thought)
+            series.tta.observe(attempt.first_answer_s - exchange.started_s)
+        series.gaps.merge(attempt.gaps)
+        usage = stream.usage
+        if usage is not None:
+            thought = usage.reasoning_tokens(stream.reasoning_events, stream.answer_events)
+            _count_tokens(series, usage, thought)
         if stream.error is not None:
-            meters.upstream_errors(plan.pool.name, _cause(stream.error)).inc()
+            self._meters.upstream_errors(plan.pool.name, _cause(stream.error)).inc()
             return stream.error.status
         return 200
 
@@ -198,32 +201,29 @@ class ChatEndpoint:
             raise UpstreamError.from_answer(status, raw, dict(upstream_headers).get(b"retry-after", b""))
         routing = plan.routing.json() if plan.profile.metadata != "headers" else b""
         answer = edit_answer(raw, routing=routing, reasoning=plan.profile.reasoning)
-        headers = self._headers(exchange, plan, upstream_headers, attempt.sent_s)
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-        exchange.client.start(status, headers)
+        lines = self._lines(exchange, plan, upstream_headers, attempt.sent_s)
+        exchange.client.start(status, lines, len(answer.body))
         exchange.client.end(answer.body)
         if answer.usage is not None:
-            usage = answer.usage
-            mode = plan.routing.mode.value
-            self._count_tokens(mode, usage.prompt_tokens, usage.completion_tokens, answer.reasoning_tokens)
+            _count_tokens(self._meters.mode(plan.routing.mode), answer.usage, answer.reasoning_tokens)
         return status
 
-    def _headers(self, exchange: Exchange, plan: Plan, upstream: Headers, sent_s: float) -> Headers:
-        headers = for_client(upstream, exchange.request_id)
-        if plan.profile.metadata != "body":
-            headers += plan.routing.headers()
-        upstream_ms = (monotonic() - sent_s) * 1e3
-        timing = b"judge;dur=%.3f, queue;dur=0, upstream;dur=%.3f" % (plan.judge_s * 1e3, upstream_ms)
-        headers.append((b"server-timing", timing))
-        return headers
+    def _lines(self, exchange: Exchange, plan: Plan, upstream: Headers, sent_s: float) -> bytes:
+        """The answer's header lines: the backend's, and ours."""
+        return b"%b%bserver-timing: judge;dur=%.3f, queue;dur=0, upstream;dur=%.3f\r\n" % (
+            for_client(upstream, exchange.request_id),
+            plan.routing.lines() if plan.profile.metadata != "body" else b"",
+            plan.judge_s * 1e3,
+            (monotonic() - sent_s) * 1e3,
+        )
 
     def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
         """The error as the whole answer; the decision goes with it where there is one."""
         body = error.body()
-        headers = [*error.headers(), (b"content-length", b"%d" % len(body)), (b"x-request-id", exchange.request_id)]
+        lines = lines_of([*error.headers(), (b"x-request-id", exchange.request_id)])
         if exchange.plan is not None and exchange.plan.profile.metadata != "body":
-            headers += exchange.plan.routing.headers()
-        exchange.client.start(error.status, headers)
+            lines += exchange.plan.routing.lines()
+        exchange.client.start(error.status, lines, len(body))
         exchange.client.end(body)
 
     # ------------------------------------------------------------------ counting: it never fails a request
@@ -231,24 +231,26 @@ class ChatEndpoint:
     def _count_decision(self, plan: Plan) -> None:
         decision = plan.routing.decision
         judge = decision.judge
-        self._meters.decisions(decision.mode.value, decision.reason.value, judge).inc()
-        if judge and decision.score is not None:
+        self._meters.decisions(decision.mode, decision.reason, judge).inc()
+        if decision.score is not None:
             self._meters.judge_score.observe(decision.score)
             self._meters.judge_duration(judge).observe(plan.judge_s)
 
-    def _count_tokens(self, mode: str, prompt: int, completion: int, thought: int) -> None:
-        tokens = self._meters.tokens
-        tokens(mode, "prompt").inc(prompt)
-        if thought:
-            tokens(mode, "reasoning").inc(thought)
-        tokens(mode, "answer").inc(max(0, completion - thought))
-
     def _count_request(self, exchange: Exchange, status: int) -> None:
         plan = exchange.plan
-        mode, reason = (plan.routing.mode.value, plan.routing.reason.value) if plan else ("none", "none")
-        self._meters.requests("chat", mode, reason, str(status)).inc()
-        if plan is not None and status == 200:
-            self._meters.duration(mode).observe(monotonic() - exchange.started_s)
+        if plan is None:
+            self._meters.requests("chat", "none", "none", str(status)).inc()
+            return
+        routing = plan.routing
+        self._meters.requests("chat", routing.mode, routing.reason, str(status)).inc()
+        if status == 200:
+            self._meters.mode(routing.mode).duration.observe(monotonic() - exchange.started_s)
+
+
+def _count_tokens(series: ModeSeries, usage: Usage, thought: int) -> None:
+    series.prompt_tokens.inc(usage.prompt_tokens)
+    series.reasoning_tokens.inc(thought)
+    series.answer_tokens.inc(max(0, usage.completion_tokens - thought))
 
 
 def _is_event_stream(headers: Headers) -> bool:

@@ -3,16 +3,39 @@
 Only what routing needs is decoded; every other field is kept as raw JSON and reaches the backend byte for byte.
 """
 
+import re
 from typing import Any
 
 import msgspec
 
 from app.errors import BadRequest
 from router.family import Body
-from router.fields import FieldError, FieldIntent, chat_fields
+from router.fields import NO_FIELDS, FieldError, FieldIntent, chat_fields
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
+
+
+class _Wire(msgspec.Struct):
+    """The fields that routing reads, with the types that they must have."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    n: int | None = None
+    tools: list[msgspec.Raw] | None = None
+    response_format: Any = None
+    chat_template_kwargs: dict[str, Any] | None = None
+    enable_thinking: Any = None
+    thinking: Any = None
+    reasoning_effort: Any = None
+    thinking_token_budget: Any = None
+    session_id: Any = None
+    prompt_cache_key: Any = None
+
+
+_decode_wire = msgspec.json.Decoder(_Wire).decode
 _INTENT_FIELDS = ("chat_template_kwargs", "enable_thinking", "thinking", "reasoning_effort", "thinking_token_budget")
 
 
@@ -35,38 +58,35 @@ class ChatRequest(msgspec.Struct, frozen=True):
     def parse(cls, body: bytes) -> "ChatRequest":
         """Raises BadRequest, which names the field and the fix."""
         fields = decode_object(body)
-        if "model" not in fields:
-            raise BadRequest("`model` is required: name a route such as `auto`, or a model.", param="model")
-        model = value_of(fields, "model")
-        if not isinstance(model, str):
-            raise BadRequest("`model` must be a string.", param="model")
-        messages = _messages(fields)
-        kwargs = _optional(fields, "chat_template_kwargs", dict, "an object")
-        stream = _optional(fields, "stream", bool, "true or false") or False
-        options = _optional(fields, "stream_options", dict, "an object") or {}
-        choices = _optional(fields, "n", int, "an integer")
-        tools = _optional(fields, "tools", list, "an array")
-        intent_values = {name: value_of(fields, name) for name in _INTENT_FIELDS if name in fields}
-        if kwargs is not None:
-            intent_values["chat_template_kwargs"] = kwargs
         try:
-            intent = chat_fields(intent_values)
-        except FieldError as error:
-            raise BadRequest(str(error), param=error.param) from None
-        format_ = value_of(fields, "response_format") if "response_format" in fields else None
+            wire = _decode_wire(body)
+        except msgspec.ValidationError as error:
+            raise _wrong_type(error, fields) from None
+        except msgspec.DecodeError:
+            raise BadRequest("The request body is not valid JSON (an unpaired surrogate, perhaps).") from None
+        except RecursionError:
+            raise BadRequest("The request body is nested too deeply.") from None
+        _check_messages(wire.messages)
+        intent = NO_FIELDS
+        if not _INTENT_NAMES.isdisjoint(fields):
+            try:
+                intent = chat_fields({name: getattr(wire, name) for name in _INTENT_FIELDS})
+            except FieldError as error:
+                raise BadRequest(str(error), param=error.param) from None
+        options, format_, session = wire.stream_options, wire.response_format, wire.session_id or wire.prompt_cache_key
         return cls(
-            model=model,
-            fields=fields,
-            messages=messages,
-            intent=intent,
-            stream=stream,
-            wants_usage=options.get("include_usage") is True,
-            choices=1 if choices is None else choices,
-            tools=len(tools or ()),
-            response_format=str(format_.get("type", "")) if isinstance(format_, dict) else "",
-            session=_session(fields),
+            wire.model,
+            fields,
+            wire.messages,
+            intent,
+            bool(wire.stream),
+            options is not None and options.get("include_usage") is True,
+            1 if wire.n is None else wire.n,
+            0 if wire.tools is None else len(wire.tools),
+            str(format_.get("type", "")) if isinstance(format_, dict) else "",
+            session if isinstance(session, str) else "",
             # JSON may write the slash or any letter as an escape; then only the decoded text can tell.
-            may_switch=b"think" in body or b"\\u00" in body,
+            b"think" in body or b"\\u00" in body,
         )
 
 
@@ -87,59 +107,55 @@ def decode_object(body: bytes) -> Body:
         raise BadRequest("The request body is nested too deeply.") from None
 
 
-def value_of(fields: Body, name: str) -> Any:
-    """The decoded value of a field that is there."""
-    try:
-        return _decode(fields[name])
-    except msgspec.ValidationError:
-        raise BadRequest(f"`{name}` holds a number that is out of range.", param=name) from None
-    except msgspec.DecodeError:
-        raise BadRequest(f"`{name}` is not valid JSON (an unpaired surrogate, perhaps).", param=name) from None
-    except RecursionError:
-        raise BadRequest(f"`{name}` is nested too deeply.", param=name) from None
+_INTENT_NAMES = frozenset(_INTENT_FIELDS)
+_WORDS = {
+    "str": "a string",
+    "int": "an integer",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "an object",
+    "null": "null",
+}
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(?: - at `\$\.?([^`]*)`)?")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+
+
+def _wrong_type(error: msgspec.ValidationError, fields: Body) -> BadRequest:
+    """msgspec's words as ours: the field, and what it must be. They hold nothing of the body's text."""
+    text = str(error)
+    if missing := _MISSING.search(text):
+        name = missing.group(1)
+        hint = ": name a route such as `auto`, or a model" if name == "model" else ""
+        return BadRequest(f"`{name}` is required{hint}.", param=name)
+    if found := _EXPECTED.search(text):
+        kinds, path = found.group(1), (found.group(2) or "").replace("[...]", "")
+        if path == "messages" and not fields["messages"].__bytes__().lstrip().startswith(b"["):
+            path = "messages"
+        elif path == "messages":
+            return _bad_message(_decode(fields["messages"]))
+        words = " or ".join(_WORDS.get(kind.strip(), kind) for kind in kinds.split(" | "))
+        return BadRequest(f"`{path or 'body'}` must be {words}.", param=path or None)
+    return BadRequest("The request body holds a number that is out of range.")
+
+
+def _bad_message(messages: list[Any]) -> BadRequest:
+    i = next((i for i, message in enumerate(messages) if not isinstance(message, dict)), 0)
+    return BadRequest(f"`messages[{i}]` must be an object with `role` and `content`.", param=f"messages[{i}]")
+
+
+def _check_messages(messages: list[dict[str, Any]]) -> None:
+    if not messages:
+        raise BadRequest("`messages` must hold at least one message.", param="messages")
+    for i, message in enumerate(messages):
+        if type(message.get("role")) is not str:
+            raise BadRequest(f"`messages[{i}].role` must be a string.", param=f"messages[{i}].role")
+        content = message.get("content")
+        if type(content) is not str and content is not None and type(content) is not list:
+            raise BadRequest(
+                f"`messages[{i}].content` must be a string or an array of parts.", param=f"messages[{i}].content"
+            )
 
 
 def _position(error: msgspec.DecodeError) -> str:
     # msgspec's message says what is wrong and at which byte, and holds nothing of the body.
     return str(error).removeprefix("JSON is malformed: ")
-
-
-def _optional(fields: Body, name: str, kind: type, words: str) -> Any:
-    if name not in fields:
-        return None
-    value = value_of(fields, name)
-    if value is None:
-        return None
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise BadRequest(f"`{name}` must be {words}.", param=name)
-    return value
-
-
-def _messages(fields: Body) -> list[dict[str, Any]]:
-    if "messages" not in fields:
-        raise BadRequest("`messages` is required.", param="messages")
-    messages = value_of(fields, "messages")
-    if not isinstance(messages, list):
-        raise BadRequest("`messages` must be an array of messages.", param="messages")
-    if not messages:
-        raise BadRequest("`messages` must hold at least one message.", param="messages")
-    for i, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise BadRequest(f"`messages[{i}]` must be an object with `role` and `content`.", param=f"messages[{i}]")
-        if not isinstance(message.get("role"), str):
-            raise BadRequest(f"`messages[{i}].role` must be a string.", param=f"messages[{i}].role")
-        content = message.get("content")
-        if content is not None and not isinstance(content, str | list):
-            raise BadRequest(
-                f"`messages[{i}].content` must be a string or an array of parts.", param=f"messages[{i}].content"
-            )
-    return messages
-
-
-def _session(fields: Body) -> str:
-    for name in ("session_id", "prompt_cache_key"):
-        if name in fields:
-            value = value_of(fields, name)
-            if isinstance(value, str) and value:
-                return value
-    return ""

@@ -23,8 +23,8 @@ class Client(Protocol):
     on_gone: Callable[[], None]
     on_slow: Callable[[bool], None]
 
-    def start(self, status: int, headers: Headers) -> None:
-        """The answer's head."""
+    def start(self, status: int, lines: bytes, length: int | None = None) -> None:
+        """The answer's head: header lines, and the body's length in bytes where it is known."""
         ...
 
     def write(self, data: bytes) -> None:

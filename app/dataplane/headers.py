@@ -1,8 +1,11 @@
-"""Which headers cross the gateway, in both directions. Knows names; decides nothing else."""
+"""Which headers cross the gateway, in both directions. Knows names; decides nothing else.
+
+Headers that are about to be written are kept as lines (`name: value\\r\\n…`): that is what the socket takes.
+"""
 
 from collections.abc import Iterable
 
-Headers = list[tuple[bytes, bytes]]
+from app.dataplane.client import Headers
 
 HOP_BY_HOP = frozenset(
     (
@@ -35,18 +38,36 @@ _NOT_CLIENT = HOP_BY_HOP | {b"content-length", b"date", b"server", b"set-cookie"
 
 
 def for_upstream(headers: Headers, request_id: bytes) -> bytes:
-    """The client's headers as the backend gets them, ready to be written after the request's own."""
+    """The client's headers as lines for the backend, to follow the request's own."""
     named: frozenset[bytes] = frozenset()
-    for name, value in headers:
-        if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
-            named = frozenset(token.strip() for token in value.lower().split(b","))
     lines = [b"x-request-id: %b\r\n" % request_id]
-    lines += [b"%b: %b\r\n" % h for h in headers if h[0] not in _NOT_UPSTREAM and h[0] not in named]
+    for name, value in headers:
+        if name not in _NOT_UPSTREAM:
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
+            named = frozenset(token.strip() for token in value.lower().split(b","))
+    if named:  # headers that the client called hop-by-hop
+        lines = [line for line in lines if line.partition(b":")[0] not in named]
     return b"".join(lines)
 
 
-def for_client(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> Headers:
-    """The backend's headers as the client gets them."""
-    out = [h for h in headers if h[0] not in _NOT_CLIENT]
-    out.append((b"x-request-id", request_id))
+def for_client(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> bytes:
+    """The backend's headers as lines for the client."""
+    lines = [b"%b: %b\r\n" % h for h in headers if h[0] not in _NOT_CLIENT]
+    lines.append(b"x-request-id: %b\r\n" % request_id)
+    return b"".join(lines)
+
+
+def lines_of(headers: Headers) -> bytes:
+    """Headers as lines."""
+    return b"".join([b"%b: %b\r\n" % h for h in headers])
+
+
+def headers_of(lines: bytes) -> Headers:
+    """The headers that lines say."""
+    out = []
+    for line in lines.split(b"\r\n"):
+        if line:
+            name, _, value = line.partition(b": ")
+            out.append((name, value))
     return out

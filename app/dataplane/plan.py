@@ -168,7 +168,7 @@ class Planner:
     ) -> tuple[bytes, bool]:
         family: Family = self._families[route.family]
         fields: Body = dict(request.fields)
-        fields["model"] = msgspec.Raw(_encode(pool.model))
+        fields["model"] = pool.model_json
         family.prepare(fields, mode, messages=request.messages, switch=switch)
         adds_usage = request.stream and not request.wants_usage and fields.get("stream_options", _NULL) == _NULL
         if adds_usage:  # tokens are counted for every stream; the client does not see the chunk it did not ask for

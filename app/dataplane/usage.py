@@ -53,7 +53,6 @@ def add_member(payload: bytes, member: bytes) -> bytes:
     end = payload.rfind(b"}")
     if end < 0:
         return payload
-    before = payload[:end]
-    if before.rstrip().endswith(b"{"):
-        member = member.lstrip(b",")
-    return before + member + payload[end:]
+    if payload[end - 1 : end] == b"{":
+        member = member[1:]
+    return b"%b%b%b" % (payload[:end], member, payload[end:])

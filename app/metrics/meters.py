@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from app.metrics.instruments import Counters, Histograms
 from app.pools.pool import Pool
+from router.mode import Mode
 
 JUDGE_BUCKETS = (10e-6, 20e-6, 50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.2, 1.0)
 OVERHEAD_BUCKETS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 0.2, 1.0)
@@ -36,6 +37,21 @@ class _PoolGauges(Collector):
                 up.add_metric([pool.name, str(i)], float(replica.up))
         yield flight
         yield up
+
+
+class ModeSeries:
+    """The series of one mode, looked up once."""
+
+    __slots__ = ("answer_tokens", "duration", "gaps", "prompt_tokens", "reasoning_tokens", "tta", "ttft")
+
+    def __init__(self, meters: "Meters", mode: str) -> None:
+        self.ttft = meters.ttft(mode)
+        self.tta = meters.tta(mode)
+        self.duration = meters.duration(mode)
+        self.gaps = meters.gaps(mode)
+        self.prompt_tokens = meters.tokens(mode, "prompt")
+        self.reasoning_tokens = meters.tokens(mode, "reasoning")
+        self.answer_tokens = meters.tokens(mode, "answer")
 
 
 class Meters:
@@ -73,7 +89,12 @@ class Meters:
         self.tta = histograms("time_to_answer_seconds", "To the first token of the answer.", LATENCY_BUCKETS, "mode")
         self.duration = histograms("request_duration_seconds", "To the end of the answer.", LATENCY_BUCKETS, "mode")
         self.gaps = histograms("inter_token_seconds", "Time between tokens.", GAP_BUCKETS, "mode")
+        self._modes = {mode: ModeSeries(self, mode.value) for mode in Mode}
         self.threshold = Gauge("thinkgate_threshold", "Threshold in force.", ["profile"], registry=registry)
+
+    def mode(self, mode: Mode) -> ModeSeries:
+        """The series of a mode."""
+        return self._modes[mode]
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

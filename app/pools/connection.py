@@ -103,6 +103,13 @@ class Connection(asyncio.Protocol):
         else:
             self._sink = sink
 
+    def take_whole(self) -> bytes | None:
+        """The body, if all of it came together with the head; else None, and a sink must be attached."""
+        if not self._ended:
+            return None
+        parts, self._body = self._body, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
     def pause(self) -> None:
         """Stop reading: whoever takes the body is slow."""
         if self._reading and not self.closed and self._transport is not None:

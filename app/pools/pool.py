@@ -3,6 +3,8 @@
 import random
 from collections.abc import Collection
 
+import msgspec
+
 from app.pools.replica import Replica
 from app.settings import Pool as PoolSettings
 from app.settings import Timeouts
@@ -15,6 +17,7 @@ class Pool:
     def __init__(self, name: str, settings: PoolSettings, timeouts: Timeouts, seed: int | None = None) -> None:
         self.name = name
         self.model = settings.model
+        self.model_json = msgspec.Raw(msgspec.json.encode(settings.model))
         key = settings.api_key.get_secret_value() if settings.api_key else None
         self.replicas = [Replica(url, key, timeouts) for url in settings.replicas]
         self._random = random.Random(seed)

@@ -200,23 +200,16 @@ class LaneCycle:
 
     # ------------------------------------------------------------------ Client
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, lines: bytes, length: int | None = None) -> None:
         """Kept back until the first bytes of the body, to go out with them."""
-        out = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        self._chunked = True
-        for name, value in self._protocol.server_state.default_headers:
-            out.append(b"%b: %b\r\n" % (name, value))
-        for name, value in headers:
-            if name == b"content-length":
-                self._chunked = False
-            elif name == b"connection" and value == b"close":
-                self.keep_alive = False
-                continue
-            out.append(b"%b: %b\r\n" % (name, value))
-        if self._chunked:
-            out.append(b"transfer-encoding: chunked\r\n")
-        out.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        self._head = b"".join(out)
+        self._chunked = length is None
+        framing = b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %d\r\n" % length
+        if not self.keep_alive:
+            framing += b"connection: close\r\n"
+        status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        # uvicorn's default headers: the date, renewed every second.
+        own = b"".join([b"%b: %b\r\n" % h for h in self._protocol.server_state.default_headers])
+        self._head = b"".join((status_line, own, lines, framing, b"\r\n"))
 
     def write(self, data: bytes) -> None:
         """A part of the body."""
