@@ -22,8 +22,12 @@ def add_parser(subparsers: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     train = commands.add_parser("train", help="train the linear judge from data files")
-    train.add_argument("--data", type=Path, required=True, metavar="DIR", help="directory of .jsonl or .jsonl.zst files")
-    train.add_argument("--extra", type=Path, action="append", default=[], metavar="FILE", help="more rows; may be repeated")
+    train.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="directory of .jsonl or .jsonl.zst files"
+    )
+    train.add_argument(
+        "--extra", type=Path, action="append", default=[], metavar="FILE", help="more rows; may be repeated"
+    )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the weights and their card go")
     train.add_argument("--version", default=None, help="the version that answers will name")
     train.set_defaults(run=_train)

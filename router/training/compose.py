@@ -1,0 +1,96 @@
+"""Make hard negatives out of examples: long easy prompts full of formulas, and disguises. Knows texts, no features."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
+from router.training.examples import Example
+from router.training.holdout import fold_of
+from router.training.templates.generate import EASY_TARGET, filled, templates
+
+SOURCE: Final = "thinkgate-composed"
+
+_INSTRUCTIONS: Final = ("translate", "summary", "extract", "classify", "rewrite", "rag")
+_OPTIONS: Final = re.compile(r"\n\(?[A-J][.):] [^\n]*")
+_STEPS: Final = re.compile(
+    r"(?:let's |please )?(?:think|reason|solve (?:it|this)) step[- ]by[- ]step\.?|answer with (?:only )?the letter[^.\n]*\.?",
+    re.IGNORECASE,
+)
+_PREFACES: Final = (
+    "Hi! I hope you are doing well.",
+    "I've been looking at this all afternoon and my tea has gone cold.",
+    "My teacher gave us this for the weekend.",
+    "This came up at work today.",
+    "Sorry for the long message.",
+    "你好，打扰一下。",
+    "这个问题我想了很久，麻烦帮忙看看。",
+)
+_STEP_PHRASES: Final = ("Think step by step.", "Let's think step by step.", "Take your time.", "Explain briefly.", "")
+
+
+def long_easy(examples: Sequence[Example], count: int, seed: int = 0) -> list[Example]:
+    """An easy instruction (translate, summarise, extract, …) about the text of another example, however hard that is."""
+    rng = random.Random(seed)
+    instructions = [
+        (lang, prompt)
+        for lang, domain, prompt, hard in templates()
+        if not hard and domain.partition("/")[0] in _INSTRUCTIONS
+    ]
+    made = []
+    for number in range(count):
+        payload = rng.choice(examples)
+        lang, prompt = rng.choice(instructions)
+        instruction = filled(prompt, rng)
+        text = payload.conversation.work
+        if rng.random() < 0.3:
+            text = f"{text}\n\n{rng.choice(examples).conversation.work}"
+        mark = rng.choice(("", "", '"""', "```", "---"))
+        body = f"{mark}\n{text}\n{mark}" if mark else text
+        whole = f"{instruction}\n\n{body}" if rng.random() < 0.65 else f"{body}\n\n{instruction}"
+        made.append(_variant(payload, f"easy-{number}", whole, lang, EASY_TARGET, 0.6))
+    return made
+
+
+def disguised(examples: Sequence[Example], count: int, seed: int = 1) -> list[Example]:
+    """The same question without its options, with them renamed, behind a preface, or with a "step by step" phrase.
+
+    The target stays, so that format, politeness and such phrases lose their weight.
+    """
+    rng = random.Random(seed)
+    made = []
+    for number in range(count):
+        example = rng.choice(examples)
+        text = _STEPS.sub("", example.conversation.work)
+        has_options = len(_OPTIONS.findall(text)) > 1
+        if has_options:
+            if rng.random() < 0.6:
+                text = _OPTIONS.sub("", text)
+            else:
+                style = rng.choice(("({}) ", "{}) ", "- {}: "))
+                text = re.sub(r"\n\(?([A-J])[.):] ", lambda match, style=style: "\n" + style.format(match[1]), text)
+        if not has_options or rng.random() < 0.3:
+            text = f"{rng.choice(_PREFACES)} {text}" if rng.random() < 0.5 else f"{text}\n{rng.choice(_STEP_PHRASES)}"
+        made.append(_variant(example, f"disguised-{number}", text, example.lang, example.target, 0.5 * example.weight))
+    return made
+
+
+def _variant(origin: Example, name: str, text: str, lang: str, target: float, weight: float) -> Example:
+    """A generated example that leaves with the source of its text when that is left out."""
+    text = head_and_tail(text.strip(), ASK_HEAD_CHARS, ASK_TAIL_CHARS)
+    return replace(
+        origin,
+        id=f"{SOURCE}-{name}",
+        source=SOURCE,
+        lang=lang,
+        conversation=Conversation(ask=text, chars=len(text)),
+        target=target,
+        weight=weight,
+        label=None,
+        outcome_label=None,
+        p_instruct=None,
+        p_thinking=None,
+        facts={"fold": fold_of(origin)},
+    )

@@ -1,0 +1,84 @@
+"""Fit the linear judge: logistic regression on soft targets. Knows matrices; knows no texts."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from router.training.features import Features
+from router.training.minimise import minimise
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The hyperparameters, chosen by leave-one-source-out results (see docs/judge-log.md)."""
+
+    bits: int = 18
+    least_sources: int = 2
+    """An n-gram must occur in this many sources to carry weight: words of one source only identify it."""
+    gram_penalty: float = 1.0
+    """L2 penalty on n-gram weights, per unit of mean example weight."""
+    shape_penalty: float = 1.0
+    iterations: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class LinearModel:
+    """Fitted weights: `table` `float32[2**bits]`, `shape` `float32[SIZE]`, and the bias."""
+
+    table: NDArray[np.float32]
+    shape: NDArray[np.float32]
+    bias: float
+
+    def logits(self, features: Features) -> Vector:
+        """Log-odds of each row."""
+        return np.asarray(features.grams @ self.table + features.shape @ self.shape + self.bias, np.float64)
+
+
+RECIPE: Final = Recipe()
+
+
+def kept_buckets(grams: csr_matrix, sources: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Buckets that are hit in at least `least` different sources (`sources`: one number per row)."""
+    counts = np.zeros(grams.shape[1], np.int32)
+    for source in np.unique(sources):
+        hit = np.zeros(grams.shape[1], np.bool_)
+        hit[grams[np.flatnonzero(sources == source)].indices] = True
+        counts += hit
+    return np.flatnonzero(counts >= least)
+
+
+def fit(
+    features: Features,
+    targets: Vector,
+    weights: Vector,
+    sources: NDArray[np.int64],
+    recipe: Recipe = RECIPE,
+) -> LinearModel:
+    """Weighted cross-entropy against soft targets with L2 penalties, by L-BFGS from zero; deterministic."""
+    kept = kept_buckets(features.grams, sources, recipe.least_sources)
+    grams = features.grams[:, kept].astype(np.float64)
+    transposed = grams.T.tocsr()
+    shape = features.shape.astype(np.float64)
+    wide = len(kept)
+    scale = weights / weights.sum()
+    penalty = np.concatenate(
+        (np.full(wide, recipe.gram_penalty), np.full(shape.shape[1], recipe.shape_penalty), [0.0])
+    ) / len(targets)
+
+    def loss(parameters: Vector) -> tuple[float, Vector]:
+        logits = grams @ parameters[:wide] + shape @ parameters[wide:-1] + parameters[-1]
+        error = np.logaddexp(0.0, logits) - targets * logits
+        slope = scale * (1.0 / (1.0 + np.exp(-logits)) - targets)
+        gradient = np.concatenate((transposed @ slope, shape.T @ slope, [slope.sum()])) + penalty * parameters
+        return float(scale @ error + 0.5 * penalty @ (parameters * parameters)), gradient
+
+    start = np.zeros(wide + shape.shape[1] + 1)
+    found = minimise(loss, start, recipe.iterations)
+    table = np.zeros(features.grams.shape[1], np.float32)
+    table[kept] = found[:wide]
+    return LinearModel(table, found[wide:-1].astype(np.float32), float(found[-1]))
