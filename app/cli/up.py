@@ -78,14 +78,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """0 after Ctrl-C, 1 where it could not start, 130 after a second Ctrl-C."""
     console = Console(sys.stdout)
+    prompts = args.prompts or (EASY_AND_HARD if args.first_requests else ())
     try:
         plan = make_plan(_options(args), os.environ)
-        try_out(plan.gateway.command, plan.config_path)
+        try:
+            try_out(plan.gateway.command, plan.config_path)
+            return asyncio.run(_supervise(plan, console, prompts, Pace(startup_s=args.startup_timeout)))
+        finally:
+            plan.release()
     except LaunchError as error:
         print(f"thinkgate up: {error}", file=sys.stderr)
         return 1
-    prompts = args.prompts or (EASY_AND_HARD if args.first_requests else ())
-    return asyncio.run(_supervise(plan, console, prompts, Pace(startup_s=args.startup_timeout)))
 
 
 async def _supervise(plan: Plan, console: Console, prompts: Sequence[str], pace: Pace) -> int:

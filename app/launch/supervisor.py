@@ -143,7 +143,6 @@ class Supervisor:
             for group in (gateway, engines):
                 await asyncio.gather(*(service.stop() for service in group))
         finally:
-            self._plan.release()
             if self._progress is not None:
                 await _cancel(self._progress)
         if running:

