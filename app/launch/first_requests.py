@@ -8,9 +8,10 @@ import httpx
 
 from app.launch.console import Console
 
+# Both within reach of the embedded miniature models, and of any others.
 EASY_AND_HARD = (
-    "Hello! What is the capital of France?",
-    "Find all primes p for which p^2 + 2 is prime too, and prove that there are no others.",
+    "What is the capital of France?",
+    "Work from left to right and keep only the last digit: 7+5*3-4*7+8*3",
 )
 _SHOWN = 160
 

@@ -1,6 +1,7 @@
 """`thinkgate up` with the embedded pair: two real vLLM servers and the gateway as one command."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+
+from app.launch.first_requests import EASY_AND_HARD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -100,7 +103,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     command = [
         *(sys.executable, "-m", "app", "up", "--port", "0", "--log-dir", str(directory), "--cpu"),
         *("--instruct", str(ENGINE / "instruct"), "--thinking", str(ENGINE / "thinking")),
-        *("--startup-timeout", str(PATIENCE_S), "--try", "Hello!", "--try", "What is 2+2?"),
+        *("--judge-weights", str(ENGINE / "judge"), "--startup-timeout", str(PATIENCE_S), "--first-requests"),
     ]
     with output.open("wb") as stream:
         process = subprocess.Popen(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT)
@@ -116,7 +119,11 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def ask(up: Running, model: str) -> httpx.Response:
-    body = {"model": model, "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 16}
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "8*8+3*2从左往右算，最后一位是几？"}],
+        "max_tokens": 16,
+    }
     return httpx.post(f"{up.url}/v1/chat/completions", json=body, timeout=120, trust_env=False)
 
 
@@ -127,6 +134,9 @@ def test_it_comes_up_and_shows_where_the_first_requests_went(up: Running) -> Non
     assert "importing vLLM" in text, "a start of more than two seconds shows its progress"
     assert "→ error" not in text
     assert "→ no answer" not in text
+    easy, hard = EASY_AND_HARD
+    assert re.search(rf"“{re.escape(easy)}”\n(  .*\n)*→ instruct by instruct, ", text)
+    assert re.search(rf"“{re.escape(hard)}”\n(  .*\n)*→ thinking by thinking, ", text)
     assert f"{up.url}/v1" in text
     assert str(up.directory / "thinking.log") in text
 
