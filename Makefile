@@ -29,8 +29,8 @@ setup: $(SETUP) ## set up the gateway's environment
 engine: $(ENGINE) ## set up the engine's environment: vLLM on the CPU (about 1 min; 2.1 GB)
 
 run: $(SETUP) $(ENGINE) ## start the embedded pair and the gateway, show two first answers, serve until Ctrl-C
-	@$(BIN)/thinkgate up --config deploy/engine/thinkgate.yaml \
-	  --instruct deploy/engine/instruct --thinking deploy/engine/thinking --first-requests
+	@$(BIN)/thinkgate up --instruct deploy/engine/instruct --thinking deploy/engine/thinking \
+	  --judge-weights deploy/engine/judge --first-requests
 
 test: check unit e2e ## all checks and tests, real vLLM included (about 10 min)
 

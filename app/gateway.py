@@ -77,7 +77,8 @@ class Gateway:
                 send_error(client, error)
                 return
             client.watch()
-            await self.answer(client, scope["path"], headers, body)
+            self.answer(client, scope["path"], headers, body)
+            await client.finished
             client.close()
             return
         try:
@@ -97,15 +98,15 @@ class Gateway:
         """The caller of a request. Raises Unauthorized."""
         return self._auth.caller(path, dict(headers))
 
-    async def answer(self, client: Client, path: str, headers: Headers, body: bytes) -> None:
-        """Answer a data-plane request whose body has been read. Never raises."""
+    def answer(self, client: Client, path: str, headers: Headers, body: bytes) -> None:
+        """Begin to answer a data-plane request whose body has been read. Never raises."""
         by_name = dict(headers)
         try:
             caller = self._auth.caller(path, by_name)
         except GatewayError as error:
             send_error(client, error)
             return
-        await self._data_plane[path].answer(client, headers, by_name, body, caller)
+        self._data_plane[path].answer(client, headers, by_name, body, caller)
 
     def _control_plane(self, judge: str) -> FastAPI:
         @asynccontextmanager

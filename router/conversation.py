@@ -36,7 +36,7 @@ _BLOCK = re.compile(
     r"|local-command-std(?:out|err)|command-(?:name|message|args)|ide_selection|ide_opened_file|editor_?context"
     r"|reminder(?:Instructions)?|workspace_info|repo_?map|tool_result|function_results|memories|INSTRUCTIONS)(?:\s[^<>]{0,200})?>"
 )
-_ASK_TAG = re.compile(r"<(user_query|userRequest|user_request|task|question|query)>\s*(\S.*?)</\1>", re.DOTALL)
+_ASK_TAGS = ("user_query", "userRequest", "user_request", "task", "question", "query")
 _SOFT_SWITCH = re.compile(r"(?<!\S)/(?:no_?)?think(?!\S)")
 
 
@@ -83,6 +83,8 @@ def read_conversation(
 
     `tools` is the number of tools offered, `response_format` the `type` asked for ("json_schema", …) or "".
     """
+    if (simple := _one_ask(messages, tools, response_format)) is not None:
+        return simple
     turns = [turn for turn in map(_read_turn, _newest(messages)) if turn is not None]
     human = [index for index, turn in enumerate(turns) if turn.role == "user" and turn.text]
     ask = turns[human[-1]].text if human else ""
@@ -101,6 +103,26 @@ def read_conversation(
         chars=sum(turn.chars for turn in turns),
         previous=head_and_tail(previous, 400, 200),
     )
+
+
+def _one_ask(messages: object, tools: int, response_format: str) -> Conversation | None:
+    """The usual case at a tenth of the cost: one plain ask, perhaps below a plain system prompt. None for all else."""
+    if type(messages) is not list or not 1 <= len(messages) <= 2:
+        return None
+    system = content = ""
+    for message in messages:
+        content = message.get("content") if type(message) is dict else None
+        if type(content) is not str:
+            return None
+        role = message.get("role")
+        if message is messages[-1]:
+            if role != "user" or len(content) > ASK_HEAD_CHARS or "<" in content or "think" in content:
+                return None
+        elif role != "system" or len(content) > SYSTEM_CHARS:
+            return None
+        else:
+            system = content
+    return Conversation(content.strip(), "", system, tools, response_format, 0, 1, False, len(system) + len(content))
 
 
 def head_and_tail(text: str, head: int, tail: int) -> str:
@@ -199,11 +221,20 @@ def _human(text: str) -> str:
     """What the human said in a user's turn: blocks and soft switches gone, the query of a wrapper alone."""
     if "<" in text:
         text = strip_blocks(text)
-        if "</" in text and len(wrapped := _ASK_TAG.findall(text, 0, _SCAN_CHARS)) == 1 and text.lstrip()[:1] == "<":
-            text = wrapped[0][1]
+        if text.lstrip()[:1] == "<":
+            text = _unwrapped(text)
     if "think" in text:
         text = _SOFT_SWITCH.sub(" ", text)
     return text.strip()
+
+
+def _unwrapped(text: str) -> str:
+    """The one complete query inside a text of tagged sections, or the text as it is."""
+    for tag in _ASK_TAGS:
+        start, end = text.find(f"<{tag}>"), text.rfind(f"</{tag}>")
+        if 0 <= start < end and text.count(f"<{tag}>") == 1 and (query := text[start + len(tag) + 2 : end].strip()):
+            return query
+    return text
 
 
 def _approved(turns: Sequence[_Turn], human: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 These are msgspec structs: frozen like a dataclass, and ten times cheaper to make.
 """
 
+from collections.abc import Hashable
 from typing import Literal
 
 import msgspec
@@ -27,11 +28,14 @@ class RouteRequest(msgspec.Struct, frozen=True):
     header: Mode | Literal["auto"] | None = None
     fields: FieldIntent = NO_FIELDS
     switch: Mode | None = None
-    session: str = ""
+    session: Hashable = ""
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """The mode, why, and the numbers behind it. `score` and `threshold` are None where no judge was asked."""
+    """The mode, why, and the numbers behind it. `score` and `threshold` are None where no judge was asked.
+
+    `because` is empty where the score alone decided: then `by_score` says it, when somebody wants to read it.
+    """
 
     mode: Mode
     reason: Reason
@@ -42,3 +46,8 @@ class Decision(msgspec.Struct, frozen=True):
     judge: str = ""
     budget: int | None = None
     features: tuple[Feature, ...] = ()
+
+    def by_score(self) -> str:
+        """The score's side of the threshold, in words."""
+        sign = ">=" if self.mode is Mode.THINKING else "<"
+        return f"score {self.score or 0.0:.3f} {sign} threshold {self.threshold or 0.0:g}"

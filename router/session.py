@@ -4,14 +4,15 @@ In memory, bounded and per process: the least recently used session is forgotten
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Hashable
 from typing import Protocol
+
+import msgspec
 
 from router.mode import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class SessionState:
+class SessionState(msgspec.Struct, frozen=True, gc=False):
     """The last decision of a session: its mode, and when it was made (monotonic seconds)."""
 
     mode: Mode
@@ -21,11 +22,11 @@ class SessionState:
 class Sessions(Protocol):
     """The session hook of the ladder."""
 
-    def recall(self, key: str, now_s: float) -> SessionState | None:
+    def recall(self, key: Hashable, now_s: float) -> SessionState | None:
         """The session's last decision, or None for a new or forgotten one."""
         ...
 
-    def remember(self, key: str, state: SessionState) -> None:
+    def remember(self, key: Hashable, state: SessionState) -> None:
         """Keep the decision as the session's last."""
         ...
 
@@ -36,12 +37,12 @@ class MemorySessions:
     def __init__(self, capacity: int = 100_000, ttl_s: float = 3600.0) -> None:
         self.capacity = capacity
         self.ttl_s = ttl_s
-        self._states: OrderedDict[str, SessionState] = OrderedDict()
+        self._states: OrderedDict[Hashable, SessionState] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def recall(self, key: str, now_s: float) -> SessionState | None:
+    def recall(self, key: Hashable, now_s: float) -> SessionState | None:
         state = self._states.get(key)
         if state is None:
             return None
@@ -50,7 +51,7 @@ class MemorySessions:
             return None
         return state
 
-    def remember(self, key: str, state: SessionState) -> None:
+    def remember(self, key: Hashable, state: SessionState) -> None:
         states = self._states
         states[key] = state
         states.move_to_end(key)

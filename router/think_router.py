@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from router.decision import Decision, RouteRequest
+from router.fields import NO_FIELDS
 from router.judges.base import Judge, Judgement
 from router.mode import Mode, Reason
 from router.session import MemorySessions, Sessions, SessionState
@@ -66,8 +67,9 @@ def switched_on_by_field(request: RouteRequest) -> tuple[Mode, Reason, str] | No
     return None if mode is None else (mode, Reason.CLIENT_FIELD, f"`{name}` turns thinking on")
 
 
-_ABOVE_HEADER_AUTO = (forced_by_profile, named_by_model, asked_in_header)
-_CLIENT_WORDS = (switched_off_by_field, soft_switched, switched_on_by_field)
+_Rung = Callable[[RouteRequest], tuple[Mode, Reason, str] | None]
+_ABOVE_HEADER_AUTO: tuple[_Rung, ...] = (forced_by_profile, named_by_model, asked_in_header)
+_ALL = (*_ABOVE_HEADER_AUTO, switched_off_by_field, soft_switched, switched_on_by_field)
 
 
 class ThinkRouter:
@@ -105,7 +107,16 @@ class ThinkRouter:
 
     def settle(self, request: RouteRequest) -> Decision | None:
         """Rungs 1 to 7: the decision where somebody's word or the session settles it, else None."""
-        rungs = _ABOVE_HEADER_AUTO if request.header == "auto" else _ABOVE_HEADER_AUTO + _CLIENT_WORDS
+        if (  # nobody has said a word: most requests
+            request.switch is None
+            and request.fields is NO_FIELDS
+            and request.header is None
+            and request.model_mode is None
+            and request.profile.mode is None
+        ):
+            rungs: tuple[_Rung, ...] = ()
+        else:
+            rungs = _ABOVE_HEADER_AUTO if request.header == "auto" else _ALL
         for rung in rungs:
             verdict = rung(request)
             if verdict is not None:
@@ -132,12 +143,11 @@ class ThinkRouter:
         if state is not None and mode is not state.mode and abs(score - threshold) < profile.session_margin:
             because = f"score {score:.3f} is within {profile.session_margin:g} of the threshold: the mode stays"
             return self._by_session(request, state.mode, because, judgement, judge)
-        sign = ">=" if mode is Mode.THINKING else "<"
         self._remember(request, mode)
         return Decision(
             mode,
             Reason.JUDGE,
-            f"score {score:.3f} {sign} threshold {threshold:g}",
+            "",
             profile.name,
             score,
             threshold,

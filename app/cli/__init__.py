@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from app.cli import route, serve
+from app.cli import judge, route, serve, up
 from app.config_file import ConfigError
 
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="An OpenAI-compatible gateway that decides for each request whether the answer needs thinking.",
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, route):
+    for module in (serve, up, route, judge):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)

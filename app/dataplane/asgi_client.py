@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from app.dataplane.client import ClientGone, Headers, nothing, nothing_bool
+from app.dataplane.client import NOBODY, ClientGone, Headers, Listener
 from app.dataplane.driven import Driven
 from app.dataplane.headers import headers_of
 from app.errors import RequestTimeout, TooLarge
@@ -50,7 +50,7 @@ async def read_body(receive: Receive, headers: Headers, limit: int, timeout_s: f
 class AsgiClient:
     """Implements `Client` over ASGI."""
 
-    __slots__ = ("_busy", "_queue", "_receive", "_send", "_watch", "complete", "gone", "loop", "on_gone", "on_slow")
+    __slots__ = ("_busy", "_queue", "_receive", "_send", "_watch", "complete", "finished", "gone", "listener", "loop")
 
     def __init__(self, receive: Receive, send: Send, loop: asyncio.AbstractEventLoop) -> None:
         self._receive = receive
@@ -61,8 +61,9 @@ class AsgiClient:
         self._watch: Driven | None = None
         self.gone = False
         self.complete = False
-        self.on_gone: Callable[[], None] = nothing
-        self.on_slow: Callable[[bool], None] = nothing_bool
+        self.finished: asyncio.Future[None] = loop.create_future()
+        """Done when the answer is whole, or the client gone."""
+        self.listener: Listener = NOBODY
 
     def watch(self) -> None:
         """Begin to watch for the client's leaving; call once the request's body has been read."""
@@ -82,16 +83,6 @@ class AsgiClient:
     def end(self, data: bytes = b"") -> None:
         """Send the last part."""
         self._put({"type": "http.response.body", "body": data})
-
-    def check(self) -> None:
-        """Raises ClientGone if the client has left."""
-        if self.gone:
-            raise ClientGone
-
-    def forget(self) -> None:
-        """Tell nobody any more when the client is slow or gone."""
-        self.on_gone = nothing
-        self.on_slow = nothing_bool
 
     def close(self) -> None:
         """Stop watching; call when the exchange is over."""
@@ -113,7 +104,7 @@ class AsgiClient:
             self._leave()
         else:
             self._busy = True
-            self.on_slow(True)
+            self.listener.client_slow(True)
             Driven(coroutine, lambda _, error: self._sent(message, error), self.loop, waits_for)
 
     def _sent(self, message: Message, error: BaseException | None) -> None:
@@ -125,11 +116,12 @@ class AsgiClient:
         while self._queue and not self._busy and not self.gone:
             self._put(self._queue.popleft())
         if not self._busy and not self.gone:
-            self.on_slow(False)
+            self.listener.client_slow(False)
 
     def _note(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             self.complete = True
+            self._finish()
 
     def _received(self, message: Message | None, error: BaseException | None) -> None:
         if error is not None or message is None or message["type"] == "http.disconnect":
@@ -142,4 +134,9 @@ class AsgiClient:
         if not self.gone:
             self.gone = True
             self._queue.clear()
-            self.on_gone()
+            self._finish()
+            self.listener.client_gone()
+
+    def _finish(self) -> None:
+        if not self.finished.done():
+            self.finished.set_result(None)

@@ -1,7 +1,6 @@
 """What the data plane needs of a client's connection. An interface: one implementation speaks ASGI, one the socket."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 Headers = list[tuple[bytes, bytes]]
@@ -11,17 +10,37 @@ class ClientGone(Exception):
     """The client left before it had its answer."""
 
 
-class Client(Protocol):
-    """Takes one answer, in order, and tells when the client is slow, or gone.
+class Listener(Protocol):
+    """Whoever is at work for a client."""
 
-    `on_slow(True)` is called when the client stops taking bytes, `on_slow(False)` when it takes them again;
-    `on_gone()` when it disconnects before the answer is whole.
-    """
+    def client_gone(self) -> None:
+        """The client has disconnected before its answer was whole."""
+        ...
+
+    def client_slow(self, slow: bool) -> None:
+        """The client has stopped taking bytes, or takes them again."""
+        ...
+
+
+class Nobody:
+    """The listener of a client for whom nobody is at work."""
+
+    def client_gone(self) -> None:
+        """Nobody wants to know."""
+
+    def client_slow(self, slow: bool) -> None:
+        """Nobody wants to know."""
+
+
+NOBODY = Nobody()
+
+
+class Client(Protocol):
+    """Takes one answer, in order, and tells its listener when the client is slow, or gone."""
 
     loop: asyncio.AbstractEventLoop
     gone: bool
-    on_gone: Callable[[], None]
-    on_slow: Callable[[bool], None]
+    listener: Listener
 
     def start(self, status: int, lines: bytes, length: int | None = None) -> None:
         """The answer's head: header lines, and the body's length in bytes where it is known."""
@@ -34,19 +53,3 @@ class Client(Protocol):
     def end(self, data: bytes = b"") -> None:
         """The last part."""
         ...
-
-    def check(self) -> None:
-        """Raises ClientGone if the client has left."""
-        ...
-
-    def forget(self) -> None:
-        """Tell nobody any more when the client is slow or gone."""
-        ...
-
-
-def nothing() -> None:
-    """Nobody wants to know."""
-
-
-def nothing_bool(_: bool) -> None:
-    """Nobody wants to know."""

@@ -1,9 +1,8 @@
 """From a parsed request to a plan: decision, target, and the backend's body. Knows settings; does no I/O."""
 
-import hashlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Literal
 
 import msgspec
@@ -201,20 +200,22 @@ def _header_mode(headers: Mapping[bytes, bytes]) -> Mode | Literal["auto"] | Non
         raise BadRequest(f"x-thinkgate-mode must be instruct, thinking or auto, not `{word[:50]}`.") from None
 
 
-def _session_key(request: ChatRequest, headers: Mapping[bytes, bytes], tenant: str) -> str:
-    """The tenant's name for the conversation: the client's own, or a hash of its first messages."""
+def _session_key(request: ChatRequest, headers: Mapping[bytes, bytes], tenant: str) -> Hashable:
+    """The tenant's name for the conversation: the client's own, or the texts that it opened with."""
     for name in SESSION_HEADERS:
         value = headers.get(name)
         if value:
-            return f"{tenant}\0{value.decode('latin-1')[:256]}"
+            return tenant, value[:256]
     if request.session:
-        return f"{tenant}\0{request.session[:256]}"
-    digest = hashlib.blake2b(digest_size=12)
+        return tenant, request.session[:256]
+    # Hashes, not texts: 100,000 sessions must not keep 100,000 prompts. They hold for this process alone.
+    opening = 0
     for message in request.messages:
-        digest.update(str(message.get("content"))[:2048].encode("utf-8", "surrogatepass"))
+        content = message.get("content")
+        opening = hash((opening, content if type(content) is str else str(content)[:4096]))
         if message.get("role") == "user":
             break
-    return f"{tenant}\0#{digest.hexdigest()}"
+    return tenant, opening
 
 
 _ids = random.Random(

@@ -1,5 +1,7 @@
 """Token counts of an answer. Knows vLLM's usage object; knows no metric."""
 
+import re
+
 import msgspec
 
 
@@ -33,10 +35,21 @@ class _Holder(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Holder).decode
+# As vLLM writes it; a quote inside a JSON string is escaped, so this can only be the member itself.
+_COMPACT = re.compile(rb'"usage":\{"prompt_tokens":(\d+),"total_tokens":\d+,"completion_tokens":(\d+)')
+_REASONING = re.compile(rb'"reasoning_tokens":(\d+)')
 
 
 def read_usage(payload: bytes) -> Usage | None:
     """The usage object of a JSON answer or chunk, or None where there is none that can be read."""
+    start = payload.rfind(b'"usage":{')
+    found = _COMPACT.match(payload, start) if start >= 0 else None
+    if found is not None:
+        thought = _REASONING.search(payload, found.end())
+        details = None if thought is None else _Details(int(thought[1]))
+        return Usage(int(found[1]), int(found[2]), details)
+    if b'"usage"' not in payload:
+        return None
     try:
         return _decode(payload).usage
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

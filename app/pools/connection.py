@@ -5,7 +5,6 @@ saving there is in Python (docs/benchmarks.md).
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 import httptools
@@ -18,97 +17,69 @@ class ProtocolViolation(ConnectionError):
 
 
 class Sink(Protocol):
-    """Receives an answer's body. Called from the event loop, never after `ended`."""
+    """Receives one answer, in order, straight from the event loop."""
+
+    def head(self) -> None:
+        """Status and headers are there; called once, unless the answer breaks off before."""
+        ...
 
     def body(self, data: bytes) -> None:
-        """Some bytes of the body, in order."""
+        """Some bytes of the body."""
         ...
 
     def ended(self, error: Exception | None) -> None:
-        """The body is complete, or broke off with `error`. Called exactly once."""
+        """The answer is complete, or broke off with `error`. Called once, and last."""
         ...
 
 
 class Connection(asyncio.Protocol):
-    """One answer at a time: `send` a request, await the head, then `attach` a sink for the body.
-
-    `on_free` is called when an answer ended in a state that allows another request.
-    """
+    """One request and answer at a time."""
 
     __slots__ = (
         "_body",
-        "_ended",
-        "_head",
+        "_complete",
+        "_head_known",
+        "_head_told",
         "_header_bytes",
-        "_loop",
         "_parser",
         "_reading",
         "_sink",
         "_transport",
-        "busy",
         "closed",
         "headers",
         "idle_since_s",
         "keep_alive",
-        "last_byte_s",
-        "on_lost",
         "received",
         "status",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
         self._body: list[bytes] = []
-        self._head: asyncio.Future[None] | None = None
-        self._ended = False
+        self._head_known = False
+        self._head_told = False
+        self._complete = True
         self._reading = True
         self._header_bytes = 0
-        self.busy = False
         self.closed = False
         self.keep_alive = True
         self.received = False  # any byte of the current answer
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.idle_since_s = 0.0
-        self.last_byte_s = 0.0
-        self.on_lost: Callable[[Connection], None] | None = None
 
     # ------------------------------------------------------------------ what the gateway does
 
-    def send(self, request: bytes) -> asyncio.Future[None]:
-        """Write a whole request; the future is done when the answer's head is there, or fails with ConnectionError."""
+    def send(self, request: bytes, sink: Sink) -> None:
+        """Write a whole request; its answer goes to `sink`."""
         assert self._transport is not None  # noqa: S101 - asyncio has called connection_made
-        self.busy = True
-        self.received = self._ended = False
+        self._sink = sink
+        self.received = self._complete = self._head_known = self._head_told = False
         self.headers = []
         self._header_bytes = 0
-        self._sink = None
-        self._body = []
-        self._head = self._loop.create_future()
         self._transport.write(request)
-        return self._head
-
-    def attach(self, sink: Sink) -> None:
-        """From now on the body goes to `sink`; what has come already goes first."""
-        if self._body:
-            data, self._body = self._body, []
-            sink.body(data[0] if len(data) == 1 else b"".join(data))
-        if self._ended:
-            sink.ended(None)
-        elif self.closed:
-            sink.ended(ProtocolViolation("the backend closed the connection"))
-        else:
-            self._sink = sink
-
-    def take_whole(self) -> bytes | None:
-        """The body, if all of it came together with the head; else None, and a sink must be attached."""
-        if not self._ended:
-            return None
-        parts, self._body = self._body, []
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def pause(self) -> None:
         """Stop reading: whoever takes the body is slow."""
@@ -123,22 +94,15 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Drop the connection: the backend sees a client that left, and stops working for it."""
+        """Drop the connection: the backend sees a client that left, and stops its work. The sink hears no more."""
         self._sink = None
         self.closed = True
         if self._transport is not None:
             self._transport.abort()
-        head = self._head
-        if head is not None and not head.done():
-            head.set_exception(ConnectionAbortedError("given up by the gateway"))
-
-    def status_known(self) -> bool:
-        """Has the head of the current answer come?"""
-        return self._head is not None and self._head.done() and self._head.exception() is None
 
     def reusable(self) -> bool:
         """After an answer: may another request be sent on this connection?"""
-        return self._ended and self.keep_alive and not self.closed
+        return self._complete and self.keep_alive and not self.closed
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -146,7 +110,8 @@ class Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        if not self.busy:  # bytes that nobody asked for
+        sink = self._sink
+        if sink is None or self._complete:  # bytes that nobody asked for
             self.abort()
             return
         self.received = True
@@ -155,33 +120,29 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolViolation) as error:
             self._break(ProtocolViolation(f"not HTTP: {error}"))
             return
-        sink = self._sink
-        if sink is None:
-            # Nobody takes the body yet (or ever): do not let it pile up.
-            if len(self._body) > 64:
-                self.pause()
-            return
-        if self._body:
-            parts, self._body = self._body, []
-            sink.body(parts[0] if len(parts) == 1 else b"".join(parts))
-        if self._ended and self._sink is sink:
-            self._sink = None
-            sink.ended(None)
+        if self._head_known:
+            if not self._head_told:
+                self._head_told = True
+                sink.head()
+            parts = self._body
+            if parts and self._takes(sink):
+                self._body = []
+                sink.body(parts[0] if len(parts) == 1 else b"".join(parts))
+            if self._is_complete() and self._takes(sink):
+                self._sink = None
+                sink.ended(None)
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self.on_lost is not None:
-            self.on_lost(self)
-        if self.busy and not self._ended:
-            until_close = self._sink is not None and not self.keep_alive and self._framed_by_close()
-            if until_close:
-                sink, self._sink, self._ended = self._sink, None, True
-                if sink is not None:
-                    sink.ended(None)
-                return
+        if self._sink is None:
+            return
+        if self._head_known and not self._framed():  # the end of the connection is the end of the body
+            sink, self._sink, self._complete = self._sink, None, True
+            sink.ended(None)
+        else:
             self._break(exc or ProtocolViolation("the backend closed the connection"))
 
     # ------------------------------------------------------------------ httptools callbacks
@@ -198,29 +159,30 @@ class Connection(asyncio.Protocol):
             self.headers = []
             return
         self.keep_alive = self._parser.should_keep_alive()
-        head = self._head
-        if head is not None and not head.done():
-            head.set_result(None)
+        self._head_known = True
 
     def on_body(self, data: bytes) -> None:
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        if self.status >= 200:
-            self._ended = True
+        if self._head_known:
+            self._complete = True
 
     # ------------------------------------------------------------------ inside
 
-    def _framed_by_close(self) -> bool:
-        return not any(k in (b"content-length", b"transfer-encoding") for k, _ in self.headers)
+    def _is_complete(self) -> bool:
+        return self._complete
+
+    def _takes(self, sink: Sink) -> bool:
+        """The sink may have aborted the connection in a callback."""
+        return self._sink is sink
+
+    def _framed(self) -> bool:
+        return any(k in (b"content-length", b"transfer-encoding") for k, _ in self.headers)
 
     def _break(self, error: Exception) -> None:
         self.keep_alive = False
-        self.closed = True
-        if self._transport is not None:
-            self._transport.abort()
-        head, sink, self._sink = self._head, self._sink, None
-        if head is not None and not head.done():
-            head.set_exception(error if isinstance(error, ConnectionError) else ProtocolViolation(str(error)))
-        elif sink is not None:
+        sink = self._sink
+        self.abort()
+        if sink is not None:
             sink.ended(error)

@@ -51,12 +51,11 @@ class Replica:
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeouts.connect_s):
-            _, connection = await loop.create_connection(lambda: Connection(loop), self.host, self.port)
+            _, connection = await loop.create_connection(Connection, self.host, self.port)
         return connection
 
     def release(self, connection: Connection) -> None:
-        """Take back a connection whose answer has ended; one that cannot be used again is closed."""
-        connection.busy = False
+        """Take back a connection; one that cannot be used again is closed."""
         if connection.reusable():
             connection.idle_since_s = time.monotonic()
             self._idle.append(connection)

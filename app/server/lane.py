@@ -8,7 +8,6 @@ way, where the same endpoint answers them.
 
 import asyncio
 import urllib.parse
-from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -17,9 +16,8 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.dataplane.client import ClientGone, Headers, nothing, nothing_bool
+from app.dataplane.client import NOBODY, Headers, Listener
 from app.dataplane.deadlines import Deadlines
-from app.dataplane.driven import Driven
 from app.errors import GatewayError, RequestTimeout, TooLarge
 from app.gateway import Gateway, send_error
 
@@ -68,14 +66,14 @@ class LaneProtocol(HttpToolsProtocol):
         super().pause_writing()
         cycle: Any = self.cycle
         if isinstance(cycle, LaneCycle):
-            cycle.on_slow(True)
+            cycle.listener.client_slow(True)
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         super().resume_writing()
         cycle: Any = self.cycle
         if isinstance(cycle, LaneCycle):
-            cycle.on_slow(False)
+            cycle.listener.client_slow(False)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused, and close."""
@@ -104,10 +102,9 @@ class LaneCycle:
         "disconnected",
         "gone",
         "keep_alive",
+        "listener",
         "loop",
         "more_body",
-        "on_gone",
-        "on_slow",
         "response_complete",
     )
 
@@ -125,8 +122,7 @@ class LaneCycle:
         self.gone = False
         self.response_complete = False
         self.keep_alive: bool = protocol.parser.should_keep_alive()
-        self.on_gone: Callable[[], None] = nothing
-        self.on_slow: Callable[[bool], None] = nothing_bool
+        self.listener: Listener = NOBODY
         server = protocol.gateway.settings.server
         self.deadline_s = monotonic() + server.body_timeout_s
         protocol.deadlines.keep(self)
@@ -149,7 +145,7 @@ class LaneCycle:
             if not self.gone:
                 self.gone = True
                 self._protocol.deadlines.drop(self)
-                self.on_gone()
+                self.listener.client_gone()
         elif self._running or self.response_complete:
             return
         elif not self.more_body:
@@ -157,7 +153,7 @@ class LaneCycle:
             self._protocol.deadlines.drop(self)
             body = bytes(self.body)
             self.body = bytearray()
-            Driven(self._protocol.gateway.answer(self, self._path, self._headers, body), self._answered, self.loop)
+            self._protocol.gateway.answer(self, self._path, self._headers, body)
         else:
             self._more()
 
@@ -191,12 +187,6 @@ class LaneCycle:
         cycle: Any = self._protocol.cycle
         if cycle is self and self.more_body:
             self._protocol.transport.close()
-
-    def _answered(self, _: Any, error: BaseException | None) -> None:
-        if not self.response_complete and not self.gone:  # the endpoint never leaves an answer open
-            self._protocol.transport.close()
-        if error is not None and not isinstance(error, Exception):
-            raise error
 
     # ------------------------------------------------------------------ Client
 
@@ -239,13 +229,3 @@ class LaneCycle:
         if not self.keep_alive:
             protocol.transport.close()
         protocol.on_response_complete()
-
-    def check(self) -> None:
-        """Raises ClientGone if the client has left."""
-        if self.gone:
-            raise ClientGone
-
-    def forget(self) -> None:
-        """Tell nobody any more."""
-        self.on_gone = nothing
-        self.on_slow = nothing_bool

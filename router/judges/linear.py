@@ -1,5 +1,7 @@
 """The default judge: hashed n-grams and the ask's shape, weighed linearly, calibrated. Knows no training."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Final
@@ -8,10 +10,17 @@ import numpy as np
 
 from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
 from router.judges.base import Feature, Judgement
-from router.judges.ngrams import EDGE_TOKENS, Grams, grams_of, token_of_each
-from router.judges.shape import NAMES, shape_of
+from router.judges.characters import CLASS_OF
+from router.judges.ngrams import EDGE_TOKENS, grams_of, token_of_each
+from router.judges.shape import NAMES, counts_of, shape_of
 from router.judges.weights import EMBEDDED, LinearWeights, load_weights
 
+try:  # the same loop in C, where it could be compiled
+    from router.judges._scan import scan
+except ImportError:
+    scan = None  # type: ignore[assignment]
+
+_CLASS_BYTES: Final = CLASS_OF.tobytes()
 _EXPLAINED: Final = 6  # features named at most
 _LEAST_PUSH: Final = 0.05  # log-odds below which a feature is not worth a person's time
 
@@ -21,9 +30,9 @@ def text_of(conversation: Conversation) -> str:
     return head_and_tail(conversation.work, ASK_HEAD_CHARS, ASK_TAIL_CHARS).lower()
 
 
-def scale_of(grams: Grams) -> float:
+def scale_of(tokens: int) -> float:
     """What the summed n-gram weights are multiplied by: between a sum (long texts shout) and a mean (they whisper)."""
-    return 1.0 / sqrt(min(grams.tokens, 3 * EDGE_TOKENS) + 4.0)
+    return 1.0 / sqrt(min(tokens, 3 * EDGE_TOKENS) + 4.0)
 
 
 class LinearJudge:
@@ -34,8 +43,13 @@ class LinearJudge:
         self.version = weights.version
         self.weights = weights
         self._table = weights.table
-        self._shift = np.uint64(64 - weights.bits)
+        self._shift_bits = 64 - weights.bits
+        self._shift = np.uint64(self._shift_bits)
         self._shape = weights.shape.tolist()
+        self._calibration: tuple[list[float], list[float]] = (
+            list(map(float, weights.calibration_logits)),
+            list(map(float, weights.calibration_scores)),
+        )
 
     @classmethod
     def load(cls, path: Path | str = EMBEDDED) -> "LinearJudge":
@@ -49,16 +63,29 @@ class LinearJudge:
     def logit(self, conversation: Conversation) -> float:
         """The uncalibrated log-odds."""
         text = text_of(conversation)
-        grams = grams_of(text)
-        values = self._table.take((grams.hashes >> self._shift).view(np.int64))
-        summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
-        shape = shape_of(conversation, text, grams.codes)
+        counts: Sequence[int]
+        if scan is not None:
+            summed, tokens, counts = scan(text, _CLASS_BYTES, self._table, self._shift_bits)
+        else:
+            grams = grams_of(text)
+            values = self._table.take((grams.hashes >> self._shift).view(np.int64))
+            summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
+            tokens, counts = grams.tokens, counts_of(grams.codes)
+        shape = shape_of(conversation, text, counts)
         pushed = sum([weight * value for weight, value in zip(self._shape, shape, strict=True)])
-        return self.weights.bias + summed * scale_of(grams) + pushed
+        return self.weights.bias + summed * scale_of(tokens) + pushed
 
     def calibrated(self, logit: float) -> float:
         """The probability that a logit stands for."""
-        return float(np.interp(logit, self.weights.calibration_logits, self.weights.calibration_scores))
+        logits, scores = self._calibration
+        right = bisect_right(logits, logit)
+        if right == 0:
+            return scores[0]
+        if right == len(logits):
+            return scores[-1]
+        left = right - 1
+        share = (logit - logits[left]) / (logits[right] - logits[left])
+        return scores[left] + share * (scores[right] - scores[left])
 
     def explain(self, conversation: Conversation) -> Judgement:
         """The same score, with the words and properties that moved it most.
@@ -71,13 +98,15 @@ class LinearJudge:
         if grams.weights is not None:
             values = values * grams.weights
         pushes: dict[str, float] = {}
-        by_token = np.bincount(token_of_each(grams), values * scale_of(grams), minlength=max(1, grams.tokens))
+        by_token = np.bincount(token_of_each(grams), values * scale_of(grams.tokens), minlength=max(1, grams.tokens))
         for index in np.argsort(-np.abs(by_token))[: 4 * _EXPLAINED].tolist() if grams.tokens else []:
             word = text[int(grams.starts[index]) : int(grams.ends[min(index + 1, grams.tokens - 1)])].strip()
             if word:
                 name = f'the wording "{" ".join(word.split())[:40]}"'
                 pushes[name] = pushes.get(name, 0.0) + float(by_token[index])
-        for name, weight, value in zip(NAMES, self._shape, shape_of(conversation, text, grams.codes), strict=True):
+        for name, weight, value in zip(
+            NAMES, self._shape, shape_of(conversation, text, counts_of(grams.codes)), strict=True
+        ):
             if weight * value:
                 pushes[name] = weight * value
         ranked = sorted(pushes.items(), key=lambda item: -abs(item[1]))[:_EXPLAINED]

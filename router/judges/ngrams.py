@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from router.judges.characters import CLASS_OF, DIGIT, IDEOGRAPH, LETTER, SPACE, Codes, codes_of
+from router.judges.characters import CLASS_OF, DIGIT, LETTER, SPACE, Codes, codes_of
 
 Hashes = NDArray[np.uint64]
 Positions = NDArray[np.int64]
@@ -61,7 +61,8 @@ _VALUE_OF: Final = np.arange(len(CLASS_OF), dtype=np.uint64)
 class Grams:
     """The hashed n-grams of one text.
 
-    `hashes[k]` belongs to the token at `token[k]`; `weights[k]` in (0, 1] says how much it counts, or None if all count 1.
+    Words come first, then pairs, triples and stems. `weights[k]` in (0, 1] says how much `hashes[k]` counts, None that all
+    count 1.
     `starts` and `ends` are the tokens' character spans.
     """
 

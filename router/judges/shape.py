@@ -3,6 +3,7 @@
 Knows what a text looks like; knows no words and no weights.
 """
 
+from collections.abc import Sequence
 from math import log1p, sqrt
 from typing import Final
 
@@ -45,10 +46,15 @@ SIZE: Final = len(NAMES)
 _BINS: Final = (24, 96, 384, 1536)  # characters
 
 
-def shape_of(conversation: Conversation, text: str, codes: Codes) -> list[float]:
-    """The `SIZE` numbers that describe `text` (lower case, as cut for judging) and its circumstances; each about 0 to 1.5."""
-    counts = np.bincount(CLASS_OF.take(codes, mode="clip"), minlength=CLASSES).tolist()
-    chars = len(codes)
+def counts_of(codes: Codes) -> list[int]:
+    """How many characters of each class there are."""
+    counts: list[int] = np.bincount(CLASS_OF.take(codes, mode="clip"), minlength=CLASSES).tolist()
+    return counts
+
+
+def shape_of(conversation: Conversation, text: str, counts: Sequence[int]) -> list[float]:
+    """The `SIZE` numbers, each about 0 to 1.5, that describe `text` (lower case, as cut for judging) and its circumstances."""
+    chars = sum(counts)
     share = 1.0 / (chars or 1)
     bins = [0.0, 0.0, 0.0, 0.0, 0.0]
     bins[sum(chars > edge for edge in _BINS)] = 1.0

@@ -85,13 +85,13 @@ def load_weights(directory: Path | str = EMBEDDED) -> LinearWeights:
 def save_weights(
     directory: Path | str, table: NDArray[np.float32], shape: NDArray[np.float32], card: dict[str, Any]
 ) -> None:
-    """Write a judge to `directory` (made if need be); `card` has `name`, `version`, `bias`, `calibration`, `thresholds`, …"""
+    """Write a judge to `directory` (made if need be); `card` has `name`, `version`, `bias`, `calibration`, `thresholds`."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     values = table.astype(np.float16)
     buckets = np.flatnonzero(values).astype(np.uint32)
     tensors = {"buckets": buckets, "values": values[buckets], "shape": shape.astype(np.float32)}
     save_file(tensors, directory / TENSORS)
-    bits = int(len(table)).bit_length() - 1
+    bits = len(table).bit_length() - 1
     body = json.dumps({"format": FORMAT, "bits": bits, **card}, indent=2, ensure_ascii=False)
     (directory / CARD).write_text(body + "\n", "utf-8")

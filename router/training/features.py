@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from router.conversation import Conversation
 from router.judges.linear import scale_of, text_of
 from router.judges.ngrams import grams_of
-from router.judges.shape import SIZE, shape_of
+from router.judges.shape import SIZE, counts_of, shape_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ def features_of(conversations: Sequence[Conversation], bits: int, watch: Iterabl
         text = text_of(conversations[row])
         grams = grams_of(text)
         buckets = (grams.hashes >> shift).astype(np.int32)
-        weights = np.full(len(buckets), scale_of(grams), np.float32)
+        weights = np.full(len(buckets), scale_of(grams.tokens), np.float32)
         if grams.weights is not None:
             weights *= grams.weights
         indices.append(buckets)
         values.append(weights)
         total += len(buckets)
         pointers.append(total)
-        shapes[row] = shape_of(conversations[row], text, grams.codes)
+        shapes[row] = shape_of(conversations[row], text, counts_of(grams.codes))
     matrix = csr_matrix(
         (
             np.concatenate(values) if values else np.zeros(0, np.float32),

@@ -1,0 +1,3 @@
+from typing import Any
+
+def scan(text: str, classes: bytes, table: Any, shift: int) -> tuple[float, int, tuple[int, ...]]: ...
