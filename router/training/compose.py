@@ -1,4 +1,4 @@
-"""Make hard negatives out of examples: long easy prompts full of formulas, and disguises. Knows texts, no features."""
+"""Make hard negatives out of examples: long easy prompts full of formulas, and disguises. Knows no features."""
 
 import random
 import re

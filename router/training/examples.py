@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zlib import crc32
 
 from router.conversation import Conversation, read_conversation
 
 THINK: Final = "think"
 NO_THINK: Final = "no_think"
+PUZZLE_FOLDS: Final = 8
+"""Collections of puzzle tasks are left out task by task, an eighth of the tasks at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,18 @@ def read_example(row: Mapping[str, Any]) -> Example | None:
         instruct_tokens=instruct_tokens,
         thinking_tokens=thinking_tokens,
         license=str(row.get("license") or ""),
+        facts=_facts(row),
     )
+
+
+def _facts(row: Mapping[str, Any]) -> dict[str, str]:
+    """The task of a puzzle collection, a fold that holds whole tasks, and the level where the source states one."""
+    facts = {"level": str(row["difficulty"])} if row.get("difficulty") is not None else {}
+    domain = str(row.get("domain") or "")
+    if domain.startswith("puzzle/"):
+        task = str(row.get("dataset") or domain)
+        facts |= {"task": task, "fold": f"{row.get('source')}/{crc32(task.encode()) % PUZZLE_FOLDS}"}
+    return facts
 
 
 def _label(value: object) -> int | None:

@@ -22,6 +22,11 @@ from router.training.templates.generate import template_examples
 
 NAME: Final = "linear"
 VERSION: Final = "2026.11.1"
+TEMPLATE_WEIGHT: Final = 4.0
+"""How much a template's example counts beside one of a data set: templates cover what no data set does."""
+
+EXTRA_WEIGHT: Final = 4.0
+"""How much an `extra` example counts: the user's own traffic is what the judge will see."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -75,8 +80,12 @@ def assemble(examples: Sequence[Example], extra: Sequence[Example] = ()) -> list
     """Everything that is trained on: capped examples, templates, compositions of both, and `extra`; weights balanced."""
     kept = capped(examples, CAP)
     made = [*template_examples(), *long_easy(kept, len(kept) // 12), *disguised(kept, len(kept) // 8)]
-    own = [replace(example, facts={**example.facts, "extra": "yes"}) for example in extra]
-    return balanced([*kept, *made, *own])
+    own = [replace(example, weight=EXTRA_WEIGHT, facts={**example.facts, "extra": "yes"}) for example in extra]
+    weighed = [
+        replace(example, weight=example.weight * TEMPLATE_WEIGHT) if example.source == TEMPLATES else example
+        for example in balanced([*kept, *made])
+    ]
+    return [*weighed, *own]
 
 
 def is_generated(example: Example) -> bool:
