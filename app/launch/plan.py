@@ -133,7 +133,8 @@ def make_plan(options: Options, environ: Mapping[str, str]) -> Plan:
     url = gateway.local_url(host, port)
     spec = ChildSpec(
         "gateway",
-        (sys.executable, "-m", "app", "serve", "--config", str(config_path)),
+        # -P: the directory in which the command was given may well have an `app` of its own.
+        (sys.executable, "-P", "-m", "app", "serve", "--config", str(config_path)),
         directory / "gateway.log",
         ready_url=f"{url}/health/ready",
         live_url=f"{url}/health/live",

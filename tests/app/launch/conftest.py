@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -54,7 +54,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def model_dir(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+def model_dir(tmp_path: Path) -> Callable[..., Path]:
     """Make a directory that looks like a model."""
 
     def make(name: str = "instruct", *, template: str = "", **config: object) -> Path:

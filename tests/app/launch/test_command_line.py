@@ -36,11 +36,25 @@ def start(
         base.write_text("judge: {kind: heuristic}")
         tree = model_dir("tree")
         output = tmp_path / "output"
-        command = [sys.executable, "-c", _DRIVER, "up", "--port", "0", "--log-dir", str(tmp_path / "run"), "--cpu"]
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            _DRIVER,
+            "up",
+            "--port",
+            "0",
+            "--log-dir",
+            str(tmp_path / "run"),
+            "--cpu",
+        ]
         command += ["--instruct", str(model_dir("ready")), "--thinking", str(tree), "--config", str(base)]
         command += ["--vllm", f"{sys.executable} -S {FAKE}", *options]
+        decoy = tmp_path / "elsewhere" / "app"
+        decoy.mkdir(parents=True)
+        (decoy / "__main__.py").write_text("raise SystemExit('this is the app of somebody else')")
         with output.open("wb") as stream:
-            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=decoy.parent)
         started.append(process)
         ready = wait_until(lambda: b"ThinkGate is ready" in output.read_bytes() or process.poll() is not None, 60)
         assert ready, output.read_text()

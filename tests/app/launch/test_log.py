@@ -92,3 +92,9 @@ def test_no_log_has_no_tail(tmp_path: Path) -> None:
 def test_known_crashes_come_with_advice(line: str, advice: str) -> None:
     assert advice in hint(["something", line])
     assert bool(hint([line])) == bool(advice)
+
+
+def test_a_setting_that_vllm_lists_is_no_crash() -> None:
+    assert (
+        hint(["(EngineCore pid=1) INFO 11-24 08:26:47 [core.py:133] config: CUDA out of memory, invalid choice"]) == ""
+    )

