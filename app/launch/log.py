@@ -11,7 +11,8 @@ _PREFIX = re.compile(
 )
 _NOT_NOTABLE = re.compile(
     r"^(?!.*[A-Za-z]{3})|^\s|Warning:|warnings\.warn|Route: |Triton|non-default args|ulimit|LD_PRELOAD|IrOpPriority"
-    r"|Inductor|Enforce eager|OMP_|OpenMP|reserve|custom fusions|node_rank|world_size|rank \d+ in|Filesystem type|Auto-prefetch|^W\d{4} |^\[W|block size|^thinkgate:",
+    r"|Inductor|Enforce eager|OMP_|OpenMP|reserve|custom fusions|node_rank|world_size"
+    r"|rank \d+ in|Filesystem type|Auto-prefetch|^W\d{4} |^\[W|block size|^thinkgate:",
 )
 # The phases of a start as vLLM logs them, latest first.
 _PHASES = (
