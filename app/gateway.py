@@ -7,7 +7,7 @@ the gateway's whole work (docs/benchmarks.md). Under the gateway's own server it
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -77,7 +77,7 @@ class Gateway:
                 send_error(client, error)
                 return
             client.watch()
-            self.answer(client, scope["path"], headers, body)
+            self.answer(client, scope["path"], headers, dict(headers), body)
             await client.finished
             client.close()
             return
@@ -98,9 +98,8 @@ class Gateway:
         """The caller of a request. Raises Unauthorized."""
         return self._auth.caller(path, dict(headers))
 
-    def answer(self, client: Client, path: str, headers: Headers, body: bytes) -> None:
+    def answer(self, client: Client, path: str, headers: Headers, by_name: Mapping[bytes, bytes], body: bytes) -> None:
         """Begin to answer a data-plane request whose body has been read. Never raises."""
-        by_name = dict(headers)
         try:
             caller = self._auth.caller(path, by_name)
         except GatewayError as error:

@@ -69,29 +69,25 @@ class Routing(msgspec.Struct, frozen=True):
         if d.budget is not None or self.fallback_from:
             return _encode(self.wire())
         front, back = _static_json(self.mode, self.reason, d.threshold, d.judge, d.profile, self.pool, self.model)
-        score = b"" if d.score is None else b',"score":%b' % repr(round(d.score, 4)).encode()
-        return b'{"decision_id":"%b"%b,"because":%b%b%b' % (
-            self.decision_id.encode(),
-            front,
-            _encode(d.because or d.by_score()),
-            score,
-            back,
-        )
+        decision_id = self.decision_id.encode()
+        if d.score is None:
+            return b'{"decision_id":"%b"%b,"because":%b%b' % (decision_id, front, _encode(d.because), back)
+        score = b"%.4f" % d.score
+        if d.because:
+            because = _encode(d.because)
+        else:
+            sign = b">=" if d.mode is Mode.THINKING else b"<"
+            because = b'"score %b %b threshold %b"' % (score, sign, _threshold_text(d.threshold))
+        return b'{"decision_id":"%b"%b,"because":%b,"score":%b%b' % (decision_id, front, because, score, back)
 
     def lines(self) -> bytes:
         """The `x-thinkgate-*` response headers, as lines; absent facts are left out."""
         d = self.decision
         static = _static_lines(self.mode, self.reason, d.profile, self.pool, d.judge)
         decision_id = self.decision_id.encode()
-        if d.score is None:
-            out = b"x-thinkgate-decision-id: %b\r\n%b" % (decision_id, static)
-        else:
-            out = b"x-thinkgate-decision-id: %b\r\n%bx-thinkgate-score: %.4f\r\nx-thinkgate-threshold: %.4g\r\n" % (
-                decision_id,
-                static,
-                d.score,
-                d.threshold or 0.0,
-            )
+        out = b"x-thinkgate-decision-id: %b\r\n%b" % (decision_id, static)
+        if d.score is not None:
+            out += b"x-thinkgate-score: %.4f\r\nx-thinkgate-threshold: %b\r\n" % (d.score, _threshold_text(d.threshold))
         if d.budget is not None:
             out += b"x-thinkgate-budget: %d\r\n" % d.budget
         return out
@@ -113,3 +109,8 @@ def _static_json(
     back: dict[str, Any] = {"threshold": threshold, "judge": judge, "profile": profile, "pool": pool, "model": model}
     back = {name: value for name, value in back.items() if value not in (None, "")}
     return b"," + _encode(front)[1:-1], b"," + _encode(back)[1:]
+
+
+@cache  # profiles have few thresholds, and a controller moves them in steps
+def _threshold_text(threshold: float | None) -> bytes:
+    return b"%.4g" % (threshold or 0.0)

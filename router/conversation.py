@@ -109,7 +109,8 @@ def _one_ask(messages: object, tools: int, response_format: str) -> Conversation
     """The usual case at a tenth of the cost: one plain ask, perhaps below a plain system prompt. None for all else."""
     if type(messages) is not list or not 1 <= len(messages) <= 2:
         return None
-    system = content = ""
+    system = ""
+    content: object = ""
     for message in messages:
         content = message.get("content") if type(message) is dict else None
         if type(content) is not str:
@@ -122,6 +123,7 @@ def _one_ask(messages: object, tools: int, response_format: str) -> Conversation
             return None
         else:
             system = content
+    assert isinstance(content, str)  # noqa: S101 - the last one was
     return Conversation(content.strip(), "", system, tools, response_format, 0, 1, False, len(system) + len(content))
 
 

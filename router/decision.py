@@ -50,4 +50,4 @@ class Decision(msgspec.Struct, frozen=True):
     def by_score(self) -> str:
         """The score's side of the threshold, in words."""
         sign = ">=" if self.mode is Mode.THINKING else "<"
-        return f"score {self.score or 0.0:.3f} {sign} threshold {self.threshold or 0.0:g}"
+        return f"score {self.score or 0.0:.4f} {sign} threshold {self.threshold or 0.0:.4g}"

@@ -200,11 +200,13 @@ class ChatExchange(Exchange):
     def _lines(self) -> bytes:
         """The answer's header lines: the backend's, and ours."""
         plan = self.plan
-        return b"%b%bserver-timing: judge;dur=%.3f, queue;dur=0, upstream;dur=%.3f\r\n" % (
+        judge_us = int(plan.judge_s * 1e6)
+        upstream_us = int((monotonic() - self.sent_s) * 1e6)
+        return b"%b%bserver-timing: judge;dur=%d.%03d, queue;dur=0, upstream;dur=%d.%03d\r\n" % (
             for_client(self.connection.headers, self.request_id),
             plan.routing.lines() if plan.profile.metadata != "body" else b"",
-            plan.judge_s * 1e3,
-            (monotonic() - self.sent_s) * 1e3,
+            *divmod(judge_us, 1000),
+            *divmod(upstream_us, 1000),
         )
 
 

@@ -18,9 +18,7 @@ class ChatAnswer(msgspec.Struct, frozen=True):
 def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> ChatAnswer:
     """Give the answer its reasoning fields and its routing object; the rest stays byte for byte."""
     total = len(body)
-    reasoning_length = 0
-    if b'"reasoning' in body:
-        body, reasoning_length = rename_reasoning(body, reasoning)
+    body, reasoning_length = rename_reasoning(body, reasoning)
     usage = read_usage(body)
     tokens = 0
     if usage is not None:

@@ -32,6 +32,8 @@ def rename_reasoning(data: bytes, wanted: ReasoningFields) -> tuple[bytes, int]:
 
     Where the backend gives both names already, an object keeps one value for each wanted name.
     """
+    if _NAMES[0] not in data and _NAMES[1] not in data:
+        return data, 0
     names = _WANTED[wanted]
     out: list[bytes] = []
     at = found = 0
@@ -61,7 +63,5 @@ def rename_reasoning(data: bytes, wanted: ReasoningFields) -> tuple[bytes, int]:
         out.append(data[at:start])
         out.append(b",".join([n + value for n in names]))
         at = value_end + 1
-    if not out:
-        return data, 0
     out.append(data[at:])
     return b"".join(out), found

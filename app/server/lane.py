@@ -34,6 +34,7 @@ def protocol_for(gateway: Gateway) -> type[HttpToolsProtocol]:
 
     GatewayProtocol.gateway = gateway
     GatewayProtocol.deadlines = deadlines
+    GatewayProtocol.paths = {}
     return GatewayProtocol
 
 
@@ -42,23 +43,44 @@ class LaneProtocol(HttpToolsProtocol):
 
     gateway: Gateway
     deadlines: Deadlines
+    paths: dict[bytes, str]
+
+    def on_message_begin(self) -> None:
+        """A request begins. uvicorn's scope is made only where it is needed (`on_headers_complete`)."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        cycle: Any = self.cycle
+        if type(cycle) is LaneCycle and cycle.response_complete:
+            self.deadlines.drop(cycle)  # it is no longer idle
 
     def on_headers_complete(self) -> None:
         """Take the direct lane where nothing speaks against it."""
-        before = self.cycle
+        before: Any = self.cycle
+        parser = self.parser
         if (
-            self.parser.get_method() == b"POST"
-            and self.parser.get_http_version() == "1.1"
+            parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
             and not self.expect_100_continue
-            and not self.parser.should_upgrade()
+            and not parser.should_upgrade()
             and (before is None or before.response_complete)
         ):
-            path = httptools.parse_url(self.url).path.decode("ascii")
-            if "%" in path:
-                path = urllib.parse.unquote(path)
-            if self.gateway.serves_directly(path):
+            path = self.paths.get(self.url)
+            if path is None:
+                path = httptools.parse_url(self.url).path.decode("ascii")
+                if "%" in path:
+                    path = urllib.parse.unquote(path)
+                if not self.gateway.serves_directly(path):
+                    path = None
+                elif len(self.url) < 256 and len(self.paths) < 1000:  # spellings and queries are the client's choice
+                    self.paths[self.url] = path
+            if path is not None:
                 self.cycle = LaneCycle(self, path)  # type: ignore[assignment]
                 return
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
@@ -91,6 +113,7 @@ class LaneCycle:
     """
 
     __slots__ = (
+        "_by_name",
         "_chunked",
         "_head",
         "_headers",
@@ -127,10 +150,10 @@ class LaneCycle:
         self.deadline_s = monotonic() + server.body_timeout_s
         protocol.deadlines.keep(self)
         limit = server.max_body_bytes
-        for name, value in self._headers:
-            if name == b"content-length" and value.isdigit() and int(value) > limit:
-                self._refuse(TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes)."))
-                return
+        self._by_name = dict(self._headers)
+        length = self._by_name.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > limit:
+            self._refuse(TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes)."))
 
     # ------------------------------------------------------------------ what uvicorn calls
 
@@ -141,19 +164,19 @@ class LaneCycle:
 
     def set(self) -> None:
         """Something has changed: more of the body, its end, or the client is gone."""
-        if self.disconnected:
-            if not self.gone:
+        if self.disconnected or self.response_complete:
+            self._protocol.deadlines.drop(self)
+            if not self.gone and not self.response_complete:
                 self.gone = True
-                self._protocol.deadlines.drop(self)
                 self.listener.client_gone()
-        elif self._running or self.response_complete:
+        elif self._running:
             return
         elif not self.more_body:
             self._running = True
             self._protocol.deadlines.drop(self)
             body = bytes(self.body)
             self.body = bytearray()
-            self._protocol.gateway.answer(self, self._path, self._headers, body)
+            self._protocol.gateway.answer(self, self._path, self._headers, self._by_name, body)
         else:
             self._more()
 
@@ -169,7 +192,10 @@ class LaneCycle:
         self._protocol.flow.resume_reading()
 
     def expire(self) -> None:
-        """The rest of the body did not come in time."""
+        """The rest of the body, or another request, did not come in time."""
+        if self.response_complete:
+            self._protocol.transport.close()
+            return
         seconds = self._protocol.gateway.settings.server.body_timeout_s
         self.keep_alive = False
         self._refuse(RequestTimeout(f"The next part of the request body did not come within {seconds:g} s."))
@@ -228,4 +254,9 @@ class LaneCycle:
         self.response_complete = True
         if not self.keep_alive:
             protocol.transport.close()
-        protocol.on_response_complete()
+        elif protocol.pipeline or self.more_body:
+            protocol.on_response_complete()
+        else:  # as uvicorn does, but with the sweeping deadlines instead of a timer for every answer
+            protocol.server_state.total_requests += 1
+            self.deadline_s = monotonic() + protocol.timeout_keep_alive
+            protocol.deadlines.keep(self)

@@ -1,3 +1,5 @@
 from typing import Any
 
-def scan(text: str, classes: bytes, table: Any, shift: int) -> tuple[float, int, tuple[int, ...]]: ...
+def scan(
+    text: str, classes: bytes, table: Any, shift: int, shape: Any, circumstances: int
+) -> tuple[float, int, float]: ...

@@ -1,10 +1,10 @@
 """The default judge: hashed n-grams and the ask's shape, weighed linearly, calibrated. Knows no training."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable
 from math import sqrt
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, he
 from router.judges.base import Feature, Judgement
 from router.judges.characters import CLASS_OF
 from router.judges.ngrams import EDGE_TOKENS, grams_of, token_of_each
-from router.judges.shape import NAMES, counts_of, shape_of
+from router.judges.shape import NAMES, circumstances_of, counts_of, shape_of
 from router.judges.weights import EMBEDDED, LinearWeights, load_weights
 
+scan: Callable[[str, bytes, Any, int, bytes, int], tuple[float, int, float]] | None
 try:  # the same loop in C, where it could be compiled
     from router.judges._scan import scan
 except ImportError:
-    scan = None  # type: ignore[assignment]
+    scan = None
 
 _CLASS_BYTES: Final = CLASS_OF.tobytes()
 _EXPLAINED: Final = 6  # features named at most
@@ -42,10 +43,12 @@ class LinearJudge:
         self.name = weights.name
         self.version = weights.version
         self.weights = weights
-        self._table = weights.table
+        self._table = weights.table.astype(np.float16)
         self._shift_bits = 64 - weights.bits
         self._shift = np.uint64(self._shift_bits)
-        self._shape = weights.shape.tolist()
+        self._bias = float(weights.bias)
+        self._shape: list[float] = weights.shape.tolist()
+        self._shape_bytes = weights.shape.astype(np.float64).tobytes()
         self._calibration: tuple[list[float], list[float]] = (
             list(map(float, weights.calibration_logits)),
             list(map(float, weights.calibration_scores)),
@@ -63,17 +66,21 @@ class LinearJudge:
     def logit(self, conversation: Conversation) -> float:
         """The uncalibrated log-odds."""
         text = text_of(conversation)
-        counts: Sequence[int]
-        if scan is not None:
-            summed, tokens, counts = scan(text, _CLASS_BYTES, self._table, self._shift_bits)
-        else:
-            grams = grams_of(text)
-            values = self._table.take((grams.hashes >> self._shift).view(np.int64))
-            summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
-            tokens, counts = grams.tokens, counts_of(grams.codes)
-        shape = shape_of(conversation, text, counts)
+        if scan is None:
+            return self.logit_by_numpy(conversation, text)
+        summed, tokens, pushed = scan(
+            text, _CLASS_BYTES, self._table, self._shift_bits, self._shape_bytes, circumstances_of(conversation)
+        )
+        return self._bias + summed * scale_of(tokens) + pushed
+
+    def logit_by_numpy(self, conversation: Conversation, text: str) -> float:
+        """The same where no C compiler was: the definition that the C code is held to."""
+        grams = grams_of(text)
+        values = self._table.take((grams.hashes >> self._shift).view(np.int64)).astype(np.float32)
+        summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
+        shape = shape_of(conversation, text, counts_of(grams.codes))
         pushed = sum([weight * value for weight, value in zip(self._shape, shape, strict=True)])
-        return self.weights.bias + summed * scale_of(tokens) + pushed
+        return self._bias + summed * scale_of(grams.tokens) + pushed
 
     def calibrated(self, logit: float) -> float:
         """The probability that a logit stands for."""
@@ -94,7 +101,7 @@ class LinearJudge:
         """
         text = text_of(conversation)
         grams = grams_of(text)
-        values = self._table.take((grams.hashes >> self._shift).view(np.int64))
+        values = self._table.take((grams.hashes >> self._shift).view(np.int64)).astype(np.float32)
         if grams.weights is not None:
             values = values * grams.weights
         pushes: dict[str, float] = {}

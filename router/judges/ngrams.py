@@ -52,8 +52,7 @@ _NUMBER: Final = 2
 _ALONE: Final = 3
 _GROUP_OF: Final = np.where(
     CLASS_OF == LETTER, 1, np.where(CLASS_OF == DIGIT, _NUMBER, np.where(CLASS_OF == SPACE, 0, _ALONE))
-)
-_GROUP_OF = _GROUP_OF.astype(np.uint8)
+).astype(np.uint8)
 _VALUE_OF: Final = np.arange(len(CLASS_OF), dtype=np.uint64)
 
 

@@ -52,10 +52,24 @@ def counts_of(codes: Codes) -> list[int]:
     return counts
 
 
+def circumstances_of(conversation: Conversation) -> int:
+    """What is around the ask, as bits: tools, a required format, images, several turns, an approval."""
+    return (
+        (conversation.tools > 0)
+        | (conversation.response_format not in ("", "text")) << 1
+        | (conversation.images > 0) << 2
+        | (conversation.turns > 1) << 3
+        | (conversation.approved != "") << 4
+    )
+
+
 def shape_of(conversation: Conversation, text: str, counts: Sequence[int]) -> list[float]:
-    """The `SIZE` numbers, each about 0 to 1.5, that describe `text` (lower case, as cut for judging) and its circumstances."""
+    """The `SIZE` numbers, each about 0 to 1.5, that describe `text` (lower case, as cut for judging) and what is around
+    it. `_scan.c` says the same in C."""
     chars = sum(counts)
     share = 1.0 / (chars or 1)
+    circumstances = circumstances_of(conversation)
+    marks = counts[7]  # without a single one, none of their combinations need be looked for
     bins = [0.0, 0.0, 0.0, 0.0, 0.0]
     bins[sum(chars > edge for edge in _BINS)] = 1.0
     return [
@@ -70,15 +84,11 @@ def shape_of(conversation: Conversation, text: str, counts: Sequence[int]) -> li
         sqrt(counts[9] * share),
         log1p(counts[4]) / 4.0,
         log1p(counts[2]) / 4.0,
-        1.0 if "\\" in text and ("\\frac" in text or "$" in text or "\\(" in text) else 0.0,
-        1.0 if "```" in text else 0.0,
+        1.0 if marks and "\\" in text and ("\\frac" in text or "$" in text or "\\(" in text) else 0.0,
+        1.0 if marks and "```" in text else 0.0,
         1.0 if "def " in text or "();" in text or "return " in text or "public class" in text else 0.0,
         1.0 if "?" in text or "？" in text or "؟" in text else 0.0,
-        1.0 if "\nb. " in text or "\nb) " in text or "\n(b) " in text or "\nb: " in text else 0.0,
+        1.0 if counts[4] and ("\nb. " in text or "\nb) " in text or "\n(b) " in text or "\nb: " in text) else 0.0,
         1.0 if chars > 1536 and counts[6] + counts[7] < 0.02 * chars else 0.0,
-        1.0 if conversation.tools else 0.0,
-        1.0 if conversation.response_format not in ("", "text") else 0.0,
-        1.0 if conversation.images else 0.0,
-        1.0 if conversation.turns > 1 else 0.0,
-        1.0 if conversation.approved else 0.0,
+        *(float(circumstances >> bit & 1) for bit in range(5)),
     ]

@@ -90,7 +90,11 @@ def save_weights(
     directory.mkdir(parents=True, exist_ok=True)
     values = table.astype(np.float16)
     buckets = np.flatnonzero(values).astype(np.uint32)
-    tensors = {"buckets": buckets, "values": values[buckets], "shape": shape.astype(np.float32)}
+    tensors: dict[str, NDArray[Any]] = {
+        "buckets": buckets,
+        "values": values[buckets],
+        "shape": shape.astype(np.float32),
+    }
     save_file(tensors, directory / TENSORS)
     bits = len(table).bit_length() - 1
     body = json.dumps({"format": FORMAT, "bits": bits, **card}, indent=2, ensure_ascii=False)
