@@ -129,10 +129,8 @@ def _wrong_type(error: msgspec.ValidationError, fields: Body) -> BadRequest:
         return BadRequest(f"`{name}` is required{hint}.", param=name)
     if found := _EXPECTED.search(text):
         kinds, path = found.group(1), (found.group(2) or "").replace("[...]", "")
-        if path == "messages" and not fields["messages"].__bytes__().lstrip().startswith(b"["):
-            path = "messages"
-        elif path == "messages":
-            return _bad_message(_decode(fields["messages"]))
+        if path == "messages" and isinstance(values := _decode(fields["messages"]), list):
+            return _bad_message(values)
         words = " or ".join(_WORDS.get(kind.strip(), kind) for kind in kinds.split(" | "))
         return BadRequest(f"`{path or 'body'}` must be {words}.", param=path or None)
     return BadRequest("The request body holds a number that is out of range.")
