@@ -1,0 +1,162 @@
+"""What a backend of each family gets: dropped, sent, defaulted, and untouched byte for byte."""
+
+import msgspec
+import pytest
+
+from router.family import Family, load_families
+from router.mode import Mode
+
+INSTRUCT, THINKING = Mode.INSTRUCT, Mode.THINKING
+FAMILIES = load_families()
+decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+UNTOUCHED = {
+    "seed": b"123456789012345678901234567890",
+    "top_logprobs": b"0.10",
+    "logit_bias": b'{"50256":-1e400, "a":1, "a":2}',
+    "user": b'"\\u00e9\\u4f60 \\/ x"',
+    "unknown_field": b'{ "b" : [ 1.0 , 2 ] , "b" : null }',
+    "stop": b'["\\n"]',
+}
+
+
+def prepared(family, body, mode, messages=None, switch=None):
+    """The body that a backend gets, as raw JSON by field."""
+    raw = b"{" + b",".join(b'"%b":%b' % (k.encode(), v) for k, v in body.items()) + b"}"
+    fields = decode_fields(raw)
+    FAMILIES[family].prepare(fields, mode, messages=messages, switch=switch)
+    return {name: bytes(value) for name, value in fields.items()}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("mode", list(Mode))
+def test_unknown_fields_reach_the_backend_byte_for_byte(family, mode):
+    body = prepared(family, {"enable_thinking": b"true", **UNTOUCHED}, mode)
+    assert {name: body[name] for name in UNTOUCHED} == UNTOUCHED
+
+
+@pytest.mark.parametrize("family", ["qwen3-2507", "generic-pair"])
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("value", [b"true", b"false"])
+def test_a_pair_never_hears_of_thinking_fields(family, mode, value):
+    body = prepared(
+        family,
+        {
+            "enable_thinking": value,
+            "thinking": b'{"type":"enabled"}',
+            "reasoning_effort": b'"high"',
+            "chat_template_kwargs": b'{"enable_thinking":%b,"thinking":%b}' % (value, value),
+        },
+        mode,
+    )
+    assert not set(body) & {"enable_thinking", "thinking", "reasoning_effort", "chat_template_kwargs"}
+
+
+def test_other_template_arguments_stay():
+    body = prepared("qwen3-2507", {"chat_template_kwargs": b'{"enable_thinking":true,"tone":"dry"}'}, THINKING)
+    assert msgspec.json.decode(body["chat_template_kwargs"]) == {"tone": "dry"}
+
+
+def test_template_arguments_without_thinking_fields_stay_as_they_were_written():
+    written = b'{ "tone" : "dry" }'
+    assert prepared("qwen3-2507", {"chat_template_kwargs": written}, THINKING)["chat_template_kwargs"] == written
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_thinking_budget_reaches_only_backends_that_think(family):
+    assert "thinking_token_budget" not in prepared(family, {"thinking_token_budget": b"100"}, INSTRUCT)
+    assert prepared(family, {"thinking_token_budget": b"100"}, THINKING)["thinking_token_budget"] == b"100"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_budget_of_nothing_does_not_contradict_a_decision_to_think(family):
+    assert "thinking_token_budget" not in prepared(family, {"thinking_token_budget": b"0"}, THINKING)
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("written", [None, b"{}", b'{"enable_thinking":true}', b'{"enable_thinking":false}', b"null"])
+def test_a_hybrid_is_always_told_explicitly(mode, written):
+    body = prepared("qwen3-hybrid", {} if written is None else {"chat_template_kwargs": written}, mode)
+    assert msgspec.json.decode(body["chat_template_kwargs"])["enable_thinking"] is (mode is THINKING)
+
+
+def test_a_hybrid_keeps_other_template_arguments():
+    body = prepared("qwen3-hybrid", {"chat_template_kwargs": b'{"tone":"dry","thinking":true}'}, INSTRUCT)
+    assert msgspec.json.decode(body["chat_template_kwargs"]) == {"tone": "dry", "enable_thinking": False}
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_hybrid_hears_thinking_in_one_way_only(mode):
+    body = prepared("qwen3-hybrid", {"enable_thinking": b"true", "reasoning_effort": b'"none"'}, mode)
+    assert set(body) & {"enable_thinking", "reasoning_effort"} == set()
+
+
+SAMPLING = {
+    INSTRUCT: {"temperature": b"0.7", "top_p": b"0.8", "top_k": b"20", "min_p": b"0"},
+    THINKING: {"temperature": b"0.6", "top_p": b"0.95", "top_k": b"20", "min_p": b"0"},
+}
+
+
+@pytest.mark.parametrize("family", ["qwen3-2507", "qwen3-hybrid"])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_recommended_sampling_fills_what_the_client_left_unset(family, mode):
+    body = prepared(family, {}, mode)
+    assert {name: body[name] for name in SAMPLING[mode]} == SAMPLING[mode]
+
+
+@pytest.mark.parametrize("family", ["qwen3-2507", "qwen3-hybrid"])
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k", "min_p"])
+@pytest.mark.parametrize("value", [b"0", b"1e400", b"null", b"0.10"])
+def test_sampling_that_the_client_set_is_never_touched(family, mode, name, value):
+    body = prepared(family, {name: value}, mode)
+    assert body[name] == value
+    others = {k: v for k, v in SAMPLING[mode].items() if k != name}
+    assert {k: body[k] for k in others} == others
+
+
+def test_a_generic_pair_gets_no_sampling_defaults():
+    assert prepared("generic-pair", {}, THINKING) == {}
+
+
+MESSAGES = [{"role": "user", "content": "Say hi /no_think"}]
+RAW_MESSAGES = b'[ {"role":"user","content":"Say hi \\/no_think"} ]'
+
+
+@pytest.mark.parametrize("family", ["qwen3-2507", "generic-pair"])
+def test_switches_are_taken_out_for_backends_that_do_not_know_them(family):
+    body = prepared(family, {"messages": RAW_MESSAGES}, INSTRUCT, MESSAGES, INSTRUCT)
+    assert msgspec.json.decode(body["messages"]) == [{"role": "user", "content": "Say hi"}]
+
+
+def test_a_hybrid_that_knows_the_switch_gets_it_as_it_was_written():
+    assert (
+        prepared("qwen3-hybrid", {"messages": RAW_MESSAGES}, INSTRUCT, MESSAGES, INSTRUCT)["messages"] == RAW_MESSAGES
+    )
+
+
+def test_a_switch_that_contradicts_the_decision_is_taken_out_even_there():
+    body = prepared("qwen3-hybrid", {"messages": RAW_MESSAGES}, THINKING, MESSAGES, INSTRUCT)
+    assert msgspec.json.decode(body["messages"]) == [{"role": "user", "content": "Say hi"}]
+
+
+def test_messages_without_a_switch_stay_as_they_were_written():
+    raw = b'[ {"role":"user", "content":"\\u4f60"} ]'
+    body = prepared("qwen3-2507", {"messages": raw}, INSTRUCT, [{"role": "user", "content": "你"}], None)
+    assert body["messages"] == raw
+
+
+def test_an_operators_own_family_is_added_and_wins_over_a_shipped_one():
+    own = load_families(
+        {"mine": {"kind": "hybrid", "send": {"instruct": {"x": 1}}}, "generic-pair": {"kind": "hybrid"}}
+    )
+    assert own["mine"].kind == "hybrid"
+    assert own["generic-pair"].kind == "hybrid"
+    assert "qwen3-2507" in own
+
+
+@pytest.mark.parametrize(
+    "data", [{"kind": "trio"}, {}, {"kind": "pair", "sampel": {}}, {"kind": "pair", "send": {"maybe": {}}}]
+)
+def test_a_family_that_makes_no_sense_is_refused(data):
+    with pytest.raises(ValueError, match=r".+"):
+        Family.from_dict("mine", data)
