@@ -7,12 +7,13 @@ brought to vLLM's compact form first.
 
 import msgspec
 
-from app.dataplane.reasoning_field import rename_reasoning
+from app.dataplane.reasoning_field import rename_reasoning, string_end
 from app.dataplane.usage import Usage, add_member, read_usage, routing_member
 from app.errors import GatewayError, UpstreamError, UpstreamFailed
 from router.profile import ReasoningFields
 
 DONE = b"data: [DONE]\n\n"
+_UNKNOWN = (b"\0", b"\0")  # no chunk begins like this
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -28,6 +29,8 @@ class ChatStream:
     __slots__ = (
         "_choices",
         "_finished",
+        "_plain_content",
+        "_plain_reasoning",
         "_reasoning",
         "_routing",
         "_show_usage",
@@ -46,6 +49,9 @@ class ChatStream:
         self._choices = choices
         self._finished = 0
         self._tail = b""
+        # What stands before and after the text in this stream's chunks, learned from the first of each kind: nearly
+        # all chunks differ in nothing else, so that two comparisons tell them.
+        self._plain_content = self._plain_reasoning = _UNKNOWN
         self.done = False
         self.error: GatewayError | None = None
         self.usage: Usage | None = None
@@ -56,7 +62,11 @@ class ChatStream:
         """The events that `data` completes, ready for the client; nothing after `[DONE]` or an error."""
         if self.done:
             return b""
-        if self._tail:
+        if not self._tail:
+            plain = self._plain(data)
+            if plain is not None:
+                return plain
+        else:
             data = self._tail + data
             self._tail = b""
         if b"\r" in data:
@@ -83,10 +93,43 @@ class ChatStream:
             and b'"choices": [' not in data
         ):
             self.answer_events += data.count(b"\n\n") - data.count(b'"content":""')
+            if self._plain_content is _UNKNOWN and data.count(b"\n\n") == 1:
+                self._plain_content = self._learn(data, b"content")
             return data
         if data.find(b"\n\n") == len(data) - 2:
             return self._event(data)
         return b"".join([self._event(event + b"\n\n") for event in data.split(b"\n\n") if event])
+
+    def _plain(self, data: bytes) -> bytes | None:
+        """The usual read: one chunk of the learned shape, with a text that has no quotes. None for anything else."""
+        before, after = self._plain_content
+        if data.startswith(before):
+            if data.endswith(after) and data.find(b'"', len(before), -len(after)) < 0 and data.count(b"\n\n") == 1:
+                if len(data) > len(before) + len(after):
+                    self.answer_events += 1
+                return data
+            return None
+        before, after = self._plain_reasoning
+        if data.startswith(before) and data.endswith(after) and data.count(b"\n\n") == 1:
+            text = data[len(before) : -len(after)]
+            if text and b'"' not in text:
+                self.reasoning_events += 1
+                if self._reasoning == "both":
+                    return b'%b%b","reasoning_content":"%b%b' % (before, text, text, after)
+                if self._reasoning == "reasoning":
+                    return data
+        return None
+
+    def _learn(self, event: bytes, name: bytes) -> tuple[bytes, bytes]:
+        """What stands before and after the text of a chunk whose delta has nothing but `name`."""
+        start = event.find(b'"delta":{"%b":"' % name) + len(b'"delta":{"":"') + len(name)
+        end = string_end(event, start)
+        after = event[end:]
+        if start <= len(b'"delta":{"":"') + len(name) or end < 0 or b'"finish_reason":null' not in after:
+            return _UNKNOWN
+        if not after.startswith(b'"}') or b'"usage"' in after or b'"logprobs":{' in after or b'"reasoning' in after:
+            return _UNKNOWN
+        return event[:start], after
 
     def finish(self) -> bytes:
         """What the client gets when the upstream has ended: nothing after `[DONE]`, a visible error if it broke off."""
@@ -111,6 +154,8 @@ class ChatStream:
             if not event or b'"choices":[' not in event:
                 return event
         if b'"reasoning' in event:
+            if self._plain_reasoning is _UNKNOWN:
+                self._plain_reasoning = self._learn(event, b"reasoning")
             event, length = rename_reasoning(event, self._reasoning)
             if length:
                 self.reasoning_events += 1
