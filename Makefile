@@ -6,7 +6,7 @@ BIN    := .venv/bin
 SETUP  := .venv/.ready
 ENGINE := .venv-vllm/.ready
 
-.PHONY: help setup engine run test unit e2e check format clean
+.PHONY: help setup engine run test unit e2e check bench format clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ unit: $(SETUP) ## tests without an engine
 
 e2e: $(SETUP) $(ENGINE) ## tests against two real vLLM servers on the CPU
 	$(BIN)/python -m pytest -q -m e2e tests/e2e
+
+bench: $(SETUP) ## what a request and a chunk cost the gateway (3 min; two idle cores)
+	$(BIN)/python tests/bench/run.py
 
 format: $(SETUP) ## format the code
 	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
