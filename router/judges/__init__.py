@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from router.judges.base import Feature, Judge, JudgeError, Judgement
 from router.judges.constant import ConstantJudge
+from router.judges.encoder import EncoderJudge
 from router.judges.heuristic import HeuristicJudge
 from router.judges.linear import LinearJudge
 from router.judges.seeded import RandomJudge
@@ -12,6 +13,7 @@ from router.judges.seeded import RandomJudge
 __all__ = [
     "JUDGE_KINDS",
     "ConstantJudge",
+    "EncoderJudge",
     "Feature",
     "HeuristicJudge",
     "Judge",
@@ -27,11 +29,12 @@ JUDGE_KINDS: Final[Mapping[str, Callable[..., Judge]]] = {
     "heuristic": HeuristicJudge,
     "constant": ConstantJudge,
     "random": RandomJudge,
+    "encoder": EncoderJudge,
 }
 
 
 def load_judge(kind: str, **options: Any) -> Judge:
-    """The judge called `kind`: linear (`path`), heuristic, constant (`score`) or random (`seed`).
+    """The judge called `kind`: linear (`path`), heuristic, constant (`score`), random (`seed`) or encoder (`path`).
 
     Raises `JudgeError` for an unknown kind, an option the kind does not know, or weights that cannot be read.
     """

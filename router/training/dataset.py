@@ -71,23 +71,29 @@ def digest_of(example: Example) -> bytes:
 
 
 def capped(examples: Sequence[Example], cap: int = CAP, seed: int = 0) -> list[Example]:
-    """At most `cap` examples of each (source, language, domain, label) group, drawn with a fixed seed, order kept."""
+    """At most `cap` examples of each (source, language, label), a tenth of it of each puzzle task; order kept."""
     groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, example in enumerate(examples):
-        groups[example.source, example.lang, example.hard].append(index)
+        groups[example.source, example.lang, example.hard, example.facts.get("task", "")].append(index)
     kept: list[int] = []
     for key in sorted(groups, key=repr):
         members = groups[key]
-        kept += members if len(members) <= cap else random.Random(f"{seed}:{key!r}").sample(members, cap)
+        limit = max(1, cap // 10) if key[-1] else cap
+        kept += members if len(members) <= limit else random.Random(f"{seed}:{key!r}").sample(members, limit)
     return [examples[index] for index in sorted(kept)]
 
 
 def balanced(examples: Sequence[Example]) -> list[Example]:
-    """The same examples, weights rescaled so that a source's total grows with the square root of its size."""
+    """The same examples, weights rescaled so that a fold's total grows with the square root of its size."""
     totals: dict[str, float] = defaultdict(float)
     for example in examples:
-        totals[example.source] += example.weight
+        totals[_unit(example)] += example.weight
     return [
-        replace(example, weight=example.weight * (300.0 / max(totals[example.source], 30.0)) ** 0.5)
+        replace(example, weight=example.weight * (300.0 / max(totals[_unit(example)], 30.0)) ** 0.5)
         for example in examples
     ]
+
+
+def _unit(example: Example) -> str:
+    """The source, but for puzzle collections the fold of tasks."""
+    return example.facts.get("fold", example.source) if "task" in example.facts else example.source

@@ -121,9 +121,7 @@ def routing(examples: Sequence[Example], scores: Vector) -> dict[str, Any]:
             name: {
                 "apgr": _rounded(average_recovered(values, p_instruct, p_thinking)),
                 **{f"pgr@{ratio:.0%}": _rounded(recovered(values, p_instruct, p_thinking, ratio)) for ratio in RATIOS},
-                "accuracy": [
-                    _rounded(accuracy_at(values, p_instruct, p_thinking, step / 20)) for step in range(0, 21)
-                ],
+                "accuracy": [_rounded(accuracy_at(values, p_instruct, p_thinking, step / 20)) for step in range(0, 21)],
             }
             for name, values in everyone.items()
         },
@@ -149,7 +147,9 @@ def _within(
     """AUROC inside each group of enough rows that has both classes."""
     groups = _groups(examples, known, key)
     found = {
-        name: _rounded(auroc(scores[index], labels[index])) for name, index in groups.items() if len(index) >= LEAST_ROWS
+        name: _rounded(auroc(scores[index], labels[index]))
+        for name, index in groups.items()
+        if len(index) >= LEAST_ROWS
     }
     return {name: value for name, value in found.items() if not np.isnan(value)}
 

@@ -1,6 +1,6 @@
-"""Leave one source out: scores for every row by a model that never saw the row's source. Knows folds, no metrics."""
+"""Leave one source out: models that never saw a source, and their scores of it. Knows folds, no metrics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,37 @@ from router.training.features import Features
 from router.training.model import LinearModel, Recipe, fit
 
 Vector = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
 
 
 def fold_of(example: Example) -> str:
-    """The unit of splitting: the source, and for puzzle collections the task within it."""
+    """The unit of splitting: the source, and for puzzle collections a group of whole tasks."""
     return example.facts.get("fold", example.source)
+
+
+def held_out_models(
+    examples: Sequence[Example],
+    features: Features,
+    recipe: Recipe,
+    fold: Callable[[Example], str],
+    generated: Callable[[Example], bool],
+    progress: Progress = lambda name, done, total: None,
+) -> Iterator[tuple[str, NDArray[np.int64], LinearModel]]:
+    """(fold, its rows, the model that never saw it) for every fold.
+
+    Rows that `generated` holds for train every fold but that of the source they were made from; they are not in any.
+    """
+    names = np.array([fold(example) for example in examples], dtype=object)
+    made = np.array([generated(example) for example in examples])
+    numbers = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    targets = np.array([example.target for example in examples])
+    weights = np.array([example.weight for example in examples])
+    folds = sorted(set(names[~made]))
+    for done, name in enumerate(folds):
+        progress(name, done, len(folds))
+        rest = np.flatnonzero(names != name)
+        model = fit(features.rows(rest), targets[rest], weights[rest], numbers[rest], recipe)
+        yield name, np.flatnonzero((names == name) & ~made), model
 
 
 def left_out_logits(
@@ -22,25 +48,11 @@ def left_out_logits(
     features: Features,
     recipe: Recipe,
     fold: Callable[[Example], str] = fold_of,
-    always_train: Callable[[Example], bool] = lambda example: False,
-    progress: Callable[[str, int, int], None] = lambda name, done, total: None,
-    model: Callable[..., LinearModel] = fit,
+    generated: Callable[[Example], bool] = lambda example: False,
+    progress: Progress = lambda name, done, total: None,
 ) -> Vector:
-    """Out-of-source log-odds of every example; rows that `always_train` holds for are not scored (NaN).
-
-    Such rows train every fold but that of the source they were made from.
-    """
-    names = np.array([fold(example) for example in examples], dtype=object)
-    generated = np.array([always_train(example) for example in examples])
-    numbers = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    targets = np.array([example.target for example in examples])
-    weights = np.array([example.weight for example in examples])
+    """Out-of-source log-odds of every example; NaN for the generated ones."""
     logits = np.full(len(examples), np.nan)
-    folds = sorted(set(names[~generated]))
-    for done, name in enumerate(folds):
-        progress(name, done, len(folds))
-        out = np.flatnonzero((names == name) & ~generated)
-        rest = np.flatnonzero(names != name)
-        fitted = model(features.rows(rest), targets[rest], weights[rest], numbers[rest], recipe)
-        logits[out] = fitted.logits(features.rows(out))
+    for _, out, model in held_out_models(examples, features, recipe, fold, generated, progress):
+        logits[out] = model.logits(features.rows(out))
     return logits

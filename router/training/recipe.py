@@ -18,7 +18,7 @@ from router.training.features import features_of
 from router.training.holdout import fold_of, left_out_logits
 from router.training.model import RECIPE, Recipe, fit
 from router.training.templates.generate import SOURCE as TEMPLATES
-from router.training.templates.generate import template_examples
+from router.training.templates.generate import paragraph_examples, puzzle_examples, template_examples
 
 NAME: Final = "linear"
 VERSION: Final = "2026.11.1"
@@ -51,7 +51,7 @@ def train(
         everything,
         features,
         recipe,
-        always_train=is_generated,
+        generated=is_generated,
         progress=lambda name, done, total: progress(f"leaving out {name}", done, total),
     )
     targets = np.array([example.target for example in everything])
@@ -79,7 +79,13 @@ def train(
 def assemble(examples: Sequence[Example], extra: Sequence[Example] = ()) -> list[Example]:
     """Everything that is trained on: capped examples, templates, compositions of both, and `extra`; weights balanced."""
     kept = capped(examples, CAP)
-    made = [*template_examples(), *long_easy(kept, len(kept) // 12), *disguised(kept, len(kept) // 8)]
+    made = [
+        *template_examples(),
+        *paragraph_examples(),
+        *puzzle_examples(),
+        *long_easy(kept, len(kept) // 12),
+        *disguised(kept, len(kept) // 8),
+    ]
     own = [replace(example, weight=EXTRA_WEIGHT, facts={**example.facts, "extra": "yes"}) for example in extra]
     weighed = [
         replace(example, weight=example.weight * TEMPLATE_WEIGHT) if example.source == TEMPLATES else example

@@ -38,13 +38,16 @@ def easy_or_hard(example: Example) -> int | None:
     if example.gain is not None:
         hard = example.label == 1 or (example.domain.startswith("puzzle/") and example.facts.get("level") == "hard")
         return 1 if hard else None
-    return 0 if example.label == 0 and not example.domain.startswith(("exam/", "math/competition", "medicine")) else None
+    return (
+        0 if example.label == 0 and not example.domain.startswith(("exam/", "math/competition", "medicine")) else None
+    )
 
 
 def traffic(examples: Sequence[Example], hard_share: float = HARD_SHARE, seed: int = 0) -> list[int]:
-    """Indices of a mix: hard prompts whose outcomes are known and everyday easy ones, evenly over sources and tasks."""
-    hard = _even([index for index, example in enumerate(examples) if easy_or_hard(example) == 1], examples, seed)
-    easy = _even([index for index, example in enumerate(examples) if easy_or_hard(example) == 0], examples, seed)
+    """Indices of a mix: hard prompts whose outcomes are known and everyday easy ones, evenly over sources."""
+    rng = random.Random(seed)
+    hard = _level([index for index, example in enumerate(examples) if easy_or_hard(example) == 1], examples, rng)
+    easy = _level([index for index, example in enumerate(examples) if easy_or_hard(example) == 0], examples, rng)
     count = min(len(hard), int(len(easy) * hard_share / (1 - hard_share)))
     return sorted(hard[:count] + easy[: int(round(count * (1 - hard_share) / hard_share))])
 
@@ -90,18 +93,16 @@ def shortcut_free(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     return [replace(example, label=1) for example in short] + easy
 
 
-def _even(indices: Sequence[int], examples: Sequence[Example], seed: int) -> list[int]:
-    """The indices in an order that deals them out over sources (and tasks within one) in turn."""
+def _level(indices: Sequence[int], examples: Sequence[Example], rng: random.Random) -> list[int]:
+    """The indices in random order, equally many of each source (as many as the median source has, where it has them)."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index in indices:
         groups[examples[index].source].append(index)
-    rng = random.Random(seed)
-    for members in groups.values():
-        rng.shuffle(members)
-    dealt: list[int] = []
-    queues = [groups[name] for name in sorted(groups)]
-    while queues:
-        for queue in queues:
-            dealt.append(queue.pop())
-        queues = [queue for queue in queues if queue]
-    return dealt
+    sizes = sorted(map(len, groups.values()))
+    level = sizes[(len(sizes) - 1) // 2] if sizes else 0
+    chosen: list[int] = []
+    for name in sorted(groups):
+        members = groups[name]
+        chosen += rng.sample(members, min(level, len(members)))
+    rng.shuffle(chosen)
+    return chosen

@@ -11,6 +11,7 @@ from typing import Final
 
 from router.conversation import Conversation
 from router.training.examples import Example
+from router.training.templates.puzzles import puzzles
 
 SOURCE: Final = "thinkgate-templates"
 LICENSE: Final = "Apache-2.0"
@@ -46,6 +47,30 @@ def filled(prompt: str, rng: random.Random) -> str:
     return prompt.replace("{p}", rng.choice(_PRIMES))
 
 
+def paragraph_examples(each: int = 10, seed: int = 1) -> list[Example]:
+    """For each language, long easy texts and hard asks behind easy talk, so that function words and length say nothing."""
+    rng = random.Random(seed)
+    by_language: dict[str, tuple[list[str], list[str]]] = {}
+    for lang, _, prompt, hard in templates():
+        by_language.setdefault(lang, ([], []))[hard].append(prompt)
+    examples = []
+    for lang, (easy, difficult) in sorted(by_language.items()):
+        for number in range(each if lang not in _OPENINGS else 4 * each):
+            talk = [filled(rng.choice(easy), rng) for _ in range(rng.randint(3, 14))]
+            join = rng.choice((" ", "\n", "\n\n"))
+            examples.append(_example(f"talk-{lang}-{number}", lang, "talk", join.join(talk), False))
+            ask = [*talk[: rng.randint(1, 3)], filled(rng.choice(difficult), rng)]
+            examples.append(_example(f"ask-{lang}-{number}", lang, "ask", join.join(ask), True))
+    return examples
+
+
+def puzzle_examples(count: int = 1600) -> list[Example]:
+    """Generated puzzles, and easy asks about the same material."""
+    return [
+        _example(f"puzzle-{number}", "en", "puzzle", text, hard) for number, (text, hard) in enumerate(puzzles(count))
+    ]
+
+
 def template_examples(variants: int = 3, seed: int = 0) -> list[Example]:
     """Each template filled `variants` times, some behind a polite opening, some without punctuation or capitals."""
     rng = random.Random(seed)
@@ -58,18 +83,20 @@ def template_examples(variants: int = 3, seed: int = 0) -> list[Example]:
             if rng.random() < 0.2:
                 text = text.lower().rstrip("?.!？。！")
             tools = rng.choice((0, 0, 0, 4, 12))
-            conversation = Conversation(ask=text, tools=tools, turns=rng.choice((1, 1, 1, 3)), chars=len(text))
-            examples.append(
-                Example(
-                    id=f"{SOURCE}-{number}-{variant}",
-                    source=SOURCE,
-                    lang=lang,
-                    domain=f"template/{domain}",
-                    conversation=conversation,
-                    target=HARD_TARGET if hard else EASY_TARGET,
-                    weight=1.0,
-                    label=None,
-                    license=LICENSE,
-                )
-            )
+            turns = rng.choice((1, 1, 1, 3))
+            examples.append(_example(f"{number}-{variant}", lang, domain, text, hard, tools, turns))
     return examples
+
+
+def _example(name: str, lang: str, domain: str, text: str, hard: bool, tools: int = 0, turns: int = 1) -> Example:
+    return Example(
+        id=f"{SOURCE}-{name}",
+        source=SOURCE,
+        lang=lang,
+        domain=f"template/{domain}",
+        conversation=Conversation(ask=text, tools=tools, turns=turns, chars=len(text)),
+        target=HARD_TARGET if hard else EASY_TARGET,
+        weight=1.0,
+        label=None,
+        license=LICENSE,
+    )
