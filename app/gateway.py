@@ -28,12 +28,14 @@ from app.dataplane.client import Client, ClientGone, Headers
 from app.dataplane.headers import lines_of
 from app.dataplane.plan import Caller, Planner
 from app.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
+from app.judging.backend_judge import BackendJudge, instruct_pool
 from app.metrics import Meters
 from app.pools.health import HealthChecks
 from app.pools.pool import Pool
 from app.settings import Settings
 from router.judges import load_judge
 from router.judges.base import Judge
+from router.judges.cascade import CascadePolicy
 from router.session import MemorySessions
 from router.think_router import ThinkRouter
 
@@ -48,8 +50,10 @@ class Gateway:
         self.pools = {name: Pool(name, pool, settings.timeouts) for name, pool in settings.pools.items()}
         self.meters = Meters(self.pools.values())
         sessions = MemorySessions(settings.sessions.capacity, settings.sessions.ttl_s)
-        self.router = ThinkRouter(judge, sessions=sessions, default_mode=settings.judge.on_failure)
+        asking = self._backend_judge(judge)
+        self.router = ThinkRouter(asking or judge, sessions=sessions, default_mode=settings.judge.on_failure)
         self.planner = Planner(settings, self.router, self.pools)
+        self.planner.backend_judge = asking
         for name, profile in self.planner.profiles.items():
             self.meters.threshold.labels(name).set(profile.threshold)
         self._auth = Authenticator(settings.auth)
@@ -57,7 +61,7 @@ class Gateway:
             self.pools.values(), settings.health, lambda _pool, _replica: None, transport=health_transport
         )
         self._data_plane = {"/v1/chat/completions": ChatEndpoint(settings, self.planner, self.meters)}
-        self.api = self._control_plane(f"{judge.name}@{judge.version}")
+        self.api = self._control_plane(f"{self.router.judge.name}@{self.router.judge.version}")
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """ASGI entry: key first, then the data plane or FastAPI."""
@@ -107,12 +111,27 @@ class Gateway:
             return
         self._data_plane[path].answer(client, headers, by_name, body, caller)
 
+    def _backend_judge(self, first: Judge) -> BackendJudge | None:
+        """The judge that asks a backend, where the settings want one; `first` is a cascade's own."""
+        j = self.settings.judge
+        if j.kind not in ("llm", "cascade"):
+            return None
+        return BackendJudge(
+            instruct_pool(self.pools, j.pool),
+            lambda pending, pool: self.planner.instruct_fields(pending, pool),
+            timeout_s=j.timeout_ms / 1e3,
+            first=first if j.kind == "cascade" else None,
+            policy=CascadePolicy(j.margin, j.weight),
+        )
+
     def _control_plane(self, judge: str) -> FastAPI:
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             await self._health.start()
             yield
             await self._health.stop()
+            if self.planner.backend_judge is not None:
+                await self.planner.backend_judge.close()
             for pool in self.pools.values():
                 pool.close()
 
@@ -144,7 +163,9 @@ def judge_from(settings: Settings) -> Judge:
     """The configured judge; raises what its loading raises."""
     j = settings.judge
     options: dict[str, Any] = {}
-    if j.kind == "linear" and j.path:
+    if j.kind in ("llm", "cascade"):  # a cascade begins with the linear judge; the llm judge asks in any case
+        return load_judge("linear", **({"path": j.path} if j.path else {}))
+    if j.kind in ("linear", "encoder") and j.path:
         options["path"] = j.path
     elif j.kind == "constant":
         options["score"] = j.score

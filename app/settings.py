@@ -107,9 +107,17 @@ class Route(Section):
 class JudgeSettings(Section):
     """The judge and what happens where it fails."""
 
-    kind: Literal["linear", "heuristic", "constant", "random"] = Field("linear", description="Which judge.")
-    path: str = Field("", description="Directory of other weights for the linear judge; empty: the shipped ones.")
-    timeout_ms: float = Field(20, gt=0, description="Longest wait for a judge that does I/O.")
+    kind: Literal["linear", "heuristic", "constant", "random", "encoder", "llm", "cascade"] = Field(
+        "linear",
+        description="Which judge. `llm` asks a backend one question; `cascade` asks it only where `linear` is unsure.",
+    )
+    path: str = Field("", description="Directory of other weights (linear) or of the ONNX classifier (encoder).")
+    timeout_ms: float = Field(
+        20, gt=0, description="Longest wait for a judge that asks a backend (llm, cascade: 1000 is a fair value)."
+    )
+    pool: str = Field("", description="Pool that the llm and cascade judges ask; empty: the route's Instruct pool.")
+    margin: float = Field(0.15, ge=0, le=1, description="The cascade asks where the score is this near the threshold.")
+    weight: float = Field(0.7, ge=0, le=1, description="Weight of the backend's word in a cascade.")
     on_failure: Mode = Field(Mode.INSTRUCT, description="Mode used where the judge fails and no session knows better.")
     score: float = Field(0.5, ge=0, le=1, description="The constant judge's score.")
     seed: int = Field(0, description="The random judge's seed.")
@@ -214,6 +222,8 @@ class Settings(Section):
                 raise ValueError(
                     f"routes.{alias}.profile names `{route.profile}`, which is not in profiles ({_list(profiles)})"
                 )
+        if self.judge.pool and self.judge.pool not in self.pools:
+            raise ValueError(f"judge.pool names `{self.judge.pool}`, which is not in pools ({_list(self.pools)})")
         models = {pool.model for pool in self.pools.values()}
         for alias in self.routes:
             for name in (alias, f"{alias}-instruct", f"{alias}-thinking"):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from app.dataplane.asgi_client import read_body
 from app.dataplane.chat_request import ChatRequest
 from app.dataplane.plan import Planner
+from app.judging.pending import Pending
 from app.settings import Server
 
 EXAMPLE = {"model": "auto", "messages": [{"role": "user", "content": "Prove that the square root of 2 is irrational."}]}
@@ -32,6 +33,8 @@ def dry_run(planner: Planner, server: Server) -> APIRouter:
         parsed = ChatRequest.parse(body)
         started = time.perf_counter()
         plan = planner.plan(parsed, dict(request.scope["headers"]), request.scope["thinkgate.caller"], explain=True)
+        if isinstance(plan, Pending):
+            plan = await planner.judged(plan)
         took_ms = (time.perf_counter() - started) * 1e3
         decision = plan.routing.decision
         seen = plan.conversation

@@ -1,6 +1,7 @@
 """`thinkgate route`: the decision for a prompt, and why, on the terminal."""
 
 import argparse
+import asyncio
 import json
 import sys
 
@@ -42,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     from app.dataplane.plan import Caller
     from app.errors import GatewayError
     from app.gateway import create_app
+    from app.judging.pending import Pending
 
     settings = load_settings(arguments.config) if arguments.config else bare_settings()
     prompt = sys.stdin.read() if arguments.prompt == "-" else arguments.prompt
@@ -55,6 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         request = ChatRequest.parse(json.dumps({"model": arguments.model, "messages": messages}).encode())
         plan = planner.plan(request, headers, Caller(), explain=True)
+        if isinstance(plan, Pending):
+            plan = asyncio.run(planner.judged(plan))
     except GatewayError as error:
         print(f"thinkgate: {error.message}", file=sys.stderr)
         return 2

@@ -1,8 +1,10 @@
 """POST /v1/chat/completions: parse, decide, rewrite, forward, relay. Knows the wire format; exchange.py the way."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from time import monotonic
+from typing import cast
 
 from app.dataplane.chat_answer import edit_answer
 from app.dataplane.chat_request import ChatRequest
@@ -13,6 +15,7 @@ from app.dataplane.headers import for_client, for_upstream, lines_of
 from app.dataplane.plan import Caller, Plan, Planner, new_id
 from app.dataplane.usage import Usage
 from app.errors import GatewayError, UpstreamError, UpstreamFailed
+from app.judging.pending import Pending
 from app.metrics import Meters
 from app.metrics.instruments import Buckets
 from app.metrics.meters import ModeSeries
@@ -39,10 +42,12 @@ class ChatEndpoint:
         exchange = ChatExchange(services, client, request_id)
         try:
             request = ChatRequest.parse(body)
-            exchange.plan = plan = services.planner.plan(request, by_name, caller)
-            _count_decision(services.meters, plan)
+            plan = services.planner.plan(request, by_name, caller)
             exchange.forwarded = for_upstream(headers, request_id)
-            exchange.dispatch()
+            if type(plan) is Plan:
+                exchange.begin(plan)
+            else:
+                exchange.judge(cast(Pending, plan))
         except GatewayError as error:
             exchange.refuse(error)
             services.meters.requests("chat", "none", "none", str(error.status)).inc()
@@ -56,6 +61,7 @@ class ChatExchange(Exchange):
     """A chat completion's way: an answer in one piece, or a stream relayed event by event."""
 
     __slots__ = (
+        "_judging",
         "_last_token_s",
         "_parts",
         "_size",
@@ -72,8 +78,33 @@ class ChatExchange(Exchange):
         self.request_id = request_id
         self.forwarded = b""
         self._stream: ChatStream | None = None
+        self._judging: asyncio.Task[Plan] | None = None
         self._parts: list[bytes] = []
         self._size = 0
+
+    def begin(self, plan: Plan) -> None:
+        """The mode is decided: on the way."""
+        self.plan = plan
+        _count_decision(self.services.meters, plan)
+        self.dispatch()
+
+    def judge(self, pending: Pending) -> None:
+        """The judge has to ask a backend first; meanwhile the client may leave."""
+        self.client.listener = self
+        self._judging = self.client.loop.create_task(self.services.planner.judged(pending))
+        self._judging.add_done_callback(self._judged)
+
+    def _judged(self, task: "asyncio.Task[Plan]") -> None:
+        if task.cancelled() or self.over:
+            return
+        self._judging = None
+        self.begin(task.result())
+
+    def client_gone(self) -> None:
+        """Called by the client."""
+        if self._judging is not None:
+            self._judging.cancel()
+        super().client_gone()
 
     def request_head(self, replica: Replica) -> bytes:
         """The request's head for a replica."""
@@ -163,6 +194,9 @@ class ChatExchange(Exchange):
 
     def on_over(self, status: int) -> None:
         """Count the request."""
+        if self._judging is not None:
+            self.services.meters.requests("chat", "none", "none", str(status)).inc()
+            return
         routing = self.plan.routing
         self.services.meters.requests("chat", routing.mode, routing.reason, str(status)).inc()
         if status == 200:

@@ -17,6 +17,8 @@ class ChatAnswer(msgspec.Struct, frozen=True):
 
 def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> ChatAnswer:
     """Give the answer its reasoning fields and its routing object; the rest stays byte for byte."""
+    if b'"choices": [' in body:  # a server that writes JSON with spaces; a quote inside a string is escaped
+        body = _compact(body)
     total = len(body)
     body, reasoning_length = rename_reasoning(body, reasoning)
     usage = read_usage(body)
@@ -28,6 +30,13 @@ def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> C
     if routing:
         body = add_member(body, routing_member(routing))
     return ChatAnswer(body, usage, tokens)
+
+
+def _compact(body: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return body
 
 
 def _content_length(body: bytes, limit: int) -> int:

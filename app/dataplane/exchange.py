@@ -40,7 +40,7 @@ class Services:
 
 class Exchange:
     """Subclasses write the request (`request_head`) and take the answer (`on_head`, `on_body`, `on_end`), refuse
-    (`refuse`) and count (`on_over`). `phase` is where the client would leave it: connecting, queued, answering."""
+    (`refuse`) and count (`on_over`). `phase` is where a client would leave: judging, connecting, queued, answering."""
 
     __slots__ = (
         "_failure",
@@ -265,7 +265,7 @@ class Exchange:
         if self.over:
             return
         self.over = True
-        if self.phase != "connecting":
+        if self.phase not in ("judging", "connecting"):
             self.connection.abort()
             self.release()
         self.services.meters.client_disconnects(self.phase).inc()

@@ -1,15 +1,17 @@
 """From a parsed request to a plan: decision, target, and the backend's body. Knows settings; does no I/O."""
 
+import asyncio
 import random
 import time
 from collections.abc import Hashable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from app.dataplane.chat_request import ChatRequest
 from app.errors import BadRequest, ModelNotFound
+from app.judging.pending import Pending
 from app.metadata import Routing
 from app.pools.pool import Pool
 from app.settings import Route, Settings
@@ -20,6 +22,9 @@ from router.mode import Mode, Reason
 from router.profile import Profile
 from router.switches import last_switch
 from router.think_router import ThinkRouter
+
+if TYPE_CHECKING:
+    from app.judging.backend_judge import BackendJudge
 
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
@@ -67,6 +72,9 @@ class Planner:
 
     def __init__(self, settings: Settings, router: ThinkRouter, pools: Mapping[str, Pool]) -> None:
         self._router = router
+        self._judge_timeout_s = settings.judge.timeout_ms / 1e3
+        self.backend_judge: BackendJudge | None = None
+        """Set by the composition where the judge asks a backend."""
         self._pools = dict(pools)
         self._profiles = {name: p.to_profile(name) for name, p in settings.profiles.items()}
         self._profiles.setdefault("default", Profile())
@@ -92,8 +100,11 @@ class Planner:
 
     def plan(
         self, request: ChatRequest, headers: Mapping[bytes, bytes], caller: Caller, *, explain: bool = False
-    ) -> Plan:
-        """Decide, choose the pool and write the backend's body. Raises ModelNotFound or BadRequest."""
+    ) -> Plan | Pending:
+        """Decide, choose the pool and write the backend's body. Pending where the judge has to ask a backend first.
+
+        Raises ModelNotFound or BadRequest.
+        """
         named = self._names.get(request.model)
         if named is None:
             pool = self._by_model.get(request.model)
@@ -119,13 +130,47 @@ class Planner:
         decision = self._router.settle(ask)
         judge_s = 0.0
         if decision is None:
+            if self.backend_judge is not None:
+                return Pending(request, route, ask, switch)
             started = time.perf_counter()
             decision = self._router.judge_and_conclude(ask, explain=explain)
             judge_s = time.perf_counter() - started
+        return self._to_plan(request, route, ask, switch, decision, judge_s)
+
+    async def judged(self, pending: Pending) -> Plan:
+        """The plan for a request whose judge asks a backend. A judge that fails or is late never fails a request."""
+        judge = self.backend_judge
+        assert judge is not None  # noqa: S101 - there is nothing pending without one
+        started = time.perf_counter()
+        judgement, failure = None, ""
+        try:
+            judgement = judge.at_once(pending)
+            if judgement is None:
+                async with asyncio.timeout(self._judge_timeout_s):
+                    judgement = await judge.ask(pending)
+        except Exception as error:  # whatever it is, the stated default answers
+            failure = type(error).__name__
+        decision = self._router.conclude(pending.ask, judgement, failure=failure)
+        judge_s = time.perf_counter() - started
+        return self._to_plan(pending.request, pending.route, pending.ask, pending.switch, decision, judge_s)
+
+    def instruct_fields(self, pending: Pending, pool: Pool) -> Body:
+        """The fields that `pool` would get for the request in instruct mode."""
+        return self._fields(pending.request, pending.route, Mode.INSTRUCT, pool, pending.switch)
+
+    def _to_plan(
+        self,
+        request: ChatRequest,
+        route: Route,
+        ask: RouteRequest,
+        switch: Mode | None,
+        decision: Decision,
+        judge_s: float,
+    ) -> Plan:
         pool = self._pools[route.pool_for(decision.mode)]
         routing = Routing(new_id(), decision, decision.mode, decision.reason, pool.name, pool.model)
         body, adds_usage = self._body(request, route, decision.mode, pool, switch)
-        return Plan(request, profile, routing, pool, body, adds_usage, judge_s, conversation, route, switch)
+        return Plan(request, ask.profile, routing, pool, body, adds_usage, judge_s, ask.conversation, route, switch)
 
     def fall_back(self, plan: Plan) -> Plan:
         """The same request, answered by the other mode."""
@@ -165,14 +210,18 @@ class Planner:
     def _body(
         self, request: ChatRequest, route: Route, mode: Mode, pool: Pool, switch: Mode | None
     ) -> tuple[bytes, bool]:
-        family: Family = self._families[route.family]
-        fields: Body = dict(request.fields)
-        fields["model"] = pool.model_json
-        family.prepare(fields, mode, messages=request.messages, switch=switch)
+        fields = self._fields(request, route, mode, pool, switch)
         adds_usage = request.stream and not request.wants_usage and fields.get("stream_options", _NULL) == _NULL
         if adds_usage:  # tokens are counted for every stream; the client does not see the chunk it did not ask for
             fields["stream_options"] = _WITH_USAGE
         return _encode(fields), adds_usage
+
+    def _fields(self, request: ChatRequest, route: Route, mode: Mode, pool: Pool, switch: Mode | None) -> Body:
+        family: Family = self._families[route.family]
+        fields: Body = dict(request.fields)
+        fields["model"] = pool.model_json
+        family.prepare(fields, mode, messages=request.messages, switch=switch)
+        return fields
 
     def _profile(self, route: Route, headers: Mapping[bytes, bytes], caller: Caller) -> Profile:
         asked = headers.get(b"x-thinkgate-profile")

@@ -23,12 +23,17 @@ class Replica:
         self.up = True
         self.in_flight = 0
         self._timeouts = timeouts
+        self._api_key = api_key
         self._idle: list[Connection] = []  # last in, first out: the warmest connection, and the rest may expire
         name = f"[{self.host}]" if ":" in self.host else self.host
         head = f"host: {name}:{self.port}\r\n"
         if api_key:
             head += f"authorization: Bearer {api_key}\r\n"
         self.head = head.encode("latin-1")
+
+    def auth_header(self) -> dict[str, str]:
+        """The key's header, for those who ask by other means than this connection pool."""
+        return {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
 
     def idle_connection(self) -> Connection | None:
         """A connection that was used before and is still open, or None."""

@@ -1,0 +1,17 @@
+"""A request whose mode nobody has settled and whose judge needs I/O. A value."""
+
+import msgspec
+
+from app.dataplane.chat_request import ChatRequest
+from app.settings import Route
+from router.decision import RouteRequest
+from router.mode import Mode
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What is known before the judge has spoken; `switch` is the soft switch that will be stripped."""
+
+    request: ChatRequest
+    route: Route
+    ask: RouteRequest
+    switch: Mode | None
