@@ -36,6 +36,7 @@ from app.settings import Settings
 from router.judges import load_judge
 from router.judges.base import Judge
 from router.judges.cascade import CascadePolicy
+from router.judges.question import NO, QUESTION, YES, Question
 from router.session import MemorySessions
 from router.think_router import ThinkRouter
 
@@ -122,6 +123,11 @@ class Gateway:
             timeout_s=j.timeout_ms / 1e3,
             first=first if j.kind == "cascade" else None,
             policy=CascadePolicy(j.margin, j.weight),
+            question=Question(
+                j.question.text or QUESTION,
+                frozenset(word.strip().lower() for word in j.question.yes) or YES,
+                frozenset(word.strip().lower() for word in j.question.no) or NO,
+            ),
         )
 
     def _control_plane(self, judge: str) -> FastAPI:

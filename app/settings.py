@@ -104,6 +104,14 @@ class Route(Section):
         return self.pool or (self.thinking if mode is Mode.THINKING else self.instruct)
 
 
+class QuestionSettings(Section):
+    """The question that the llm and cascade judges ask. Tokens are compared without white space and case."""
+
+    text: str = Field("", description="Another question than the built-in one; it is appended as a user message.")
+    yes: list[str] = Field(default_factory=list, description="Tokens that mean: thinking helps. Empty: y, yes, 是.")
+    no: list[str] = Field(default_factory=list, description="Tokens that mean: it does not. Empty: n, no, 否, 不.")
+
+
 class JudgeSettings(Section):
     """The judge and what happens where it fails."""
 
@@ -118,6 +126,7 @@ class JudgeSettings(Section):
     pool: str = Field("", description="Pool that the llm and cascade judges ask; empty: the route's Instruct pool.")
     margin: float = Field(0.15, ge=0, le=1, description="The cascade asks where the score is this near the threshold.")
     weight: float = Field(0.7, ge=0, le=1, description="Weight of the backend's word in a cascade.")
+    question: QuestionSettings = Field(default_factory=QuestionSettings)
     on_failure: Mode = Field(Mode.INSTRUCT, description="Mode used where the judge fails and no session knows better.")
     score: float = Field(0.5, ge=0, le=1, description="The constant judge's score.")
     seed: int = Field(0, description="The random judge's seed.")

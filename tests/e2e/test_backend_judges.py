@@ -52,34 +52,33 @@ def prefix_cache(engine: Server) -> tuple[float, float]:
     return float(values["queries"]), float(values["hits"])
 
 
-def own_probability(engine: Server, messages: list[dict[str, str]]) -> float | None:
-    """P(yes) as the server itself gives it, asked without the gateway."""
+def alternatives(engine: Server, text: str) -> dict[str, float]:
+    """Tokens that the server itself finds likely as the judge's answer, with their probabilities."""
     question = Question()
-    body = {"model": "mini-instruct", "messages": question.appended(messages), **question.request_fields()}
-    body.update({"temperature": 0.0, "top_p": 0.8, "top_k": 20, "min_p": 0})
+    messages = question.appended([{"role": "user", "content": text}])
+    body = {"model": "mini-instruct", "messages": messages, **question.request_fields()}
     answer = httpx.post(engine.url + "/v1/chat/completions", json=body, timeout=60, trust_env=False).json()
-    alternatives = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    mass = {"y": 0.0, "n": 0.0}
-    for entry in alternatives:
+    found: dict[str, float] = {}
+    for entry in answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]:
         word = entry["token"].strip().lower()
-        word = {"yes": "y", "是": "y", "no": "n", "否": "n", "不": "n"}.get(word, word)
-        if word in mass:
-            mass[word] += exp(entry["logprob"])
-    total = sum(mass.values())
-    return mass["y"] / total if total else None
+        found[word] = found.get(word, 0.0) + exp(entry["logprob"])
+    return found
 
 
 @pytest.mark.parametrize("text", ["Hello!", "Last digit, left to right: 7 + 5 * 3 - 8 * 7 + 4 - 6", "你好！"])
-def test_the_probability_is_the_servers_own(asking: Server, engines: dict[str, Server], text: str) -> None:
-    messages = [{"role": "user", "content": text}]
-    expected = own_probability(engines["instruct"], messages)
-    found = post(asking.url + "/v1/route", {"model": "auto", "messages": messages})
-    if expected is None:  # a miniature that has never seen the question may say neither; then the default answers
-        assert found["reason"] == "judge_failed"
-        assert found["mode"] == "instruct"
-    else:
-        assert found["score"] == pytest.approx(expected, abs=1e-3)
+def test_the_probability_is_the_servers_own(engines: dict[str, Server], log_dir: Path, text: str) -> None:
+    # The miniature has never seen the question, so its two likeliest words stand for yes and no.
+    likely = alternatives(engines["instruct"], text)
+    yes, no = [word for word in sorted(likely, key=lambda word: -likely[word]) if word][:2]
+    judge = {"kind": "llm", "timeout_ms": 20_000, "question": {"yes": [yes], "no": [no]}}
+    gateway = start_gateway(config_for(engines, judge=judge), log_dir, "gateway-own")
+    try:
+        found = post(gateway.url + "/v1/route", {"model": "auto", "messages": [{"role": "user", "content": text}]})
         assert found["reason"] == "judge"
+        assert found["score"] == pytest.approx(likely[yes] / (likely[yes] + likely[no]), abs=2e-3)
+        assert found["mode"] == "thinking", "the likelier word stands for yes"
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_the_prefill_of_the_answer_hits_the_prefix_cache(asking: Server, engines: dict[str, Server]) -> None:
