@@ -136,6 +136,8 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None:
         return "none"
+    if isinstance(value, BaseModel):
+        return "see below"
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, float) and value.is_integer():
