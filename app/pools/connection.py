@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_complete",
+        "_head_bytes",
         "_head_known",
         "_head_told",
         "_header_bytes",
@@ -62,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._head_told = False
         self._complete = True
         self._reading = True
-        self._header_bytes = 0
+        self._header_bytes = self._head_bytes = 0
         self.closed = False
         self.keep_alive = True
         self.received = False  # any byte of the current answer
@@ -78,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._sink = sink
         self.received = self._complete = self._head_known = self._head_told = False
         self.headers = []
-        self._header_bytes = 0
+        self._header_bytes = self._head_bytes = 0
         self._transport.write(request)
 
     def pause(self) -> None:
@@ -120,7 +121,11 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolViolation) as error:
             self._break(ProtocolViolation(f"not HTTP: {error}"))
             return
-        if self._head_known:
+        if not self._head_known:
+            self._head_bytes += len(data)  # a header without an end never reaches `on_header`
+            if self._head_bytes > MAX_HEADER_BYTES:
+                self._break(ProtocolViolation("the answer's headers are too large"))
+        else:
             if not self._head_told:
                 self._head_told = True
                 sink.head()
