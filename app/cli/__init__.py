@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from app.cli import judge, route, serve, up
 from app.config_file import ConfigError
+from router.judges.base import JudgeError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         status: int = arguments.run(arguments)
-    except ConfigError as error:
+    except (ConfigError, JudgeError) as error:
         print(f"thinkgate: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

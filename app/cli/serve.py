@@ -3,6 +3,7 @@
 import argparse
 
 from app.config_file import ConfigError, load_settings
+from router.judges.base import JudgeError
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings = settings.model_copy(update={"server": settings.server.model_copy(update=changes)})
     try:
         judge = judge_from(settings)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, JudgeError) as error:
         raise ConfigError(f"judge: cannot be loaded: {error}") from error
     if arguments.check:
         check_exposure(settings)
