@@ -112,12 +112,11 @@ class ChatStream:
         before, after = self._plain_reasoning
         if data.startswith(before) and data.endswith(after) and data.count(b"\n\n") == 1:
             text = data[len(before) : -len(after)]
-            if text and b'"' not in text:
+            if text and b'"' not in text and self._reasoning != "reasoning_content":
                 self.reasoning_events += 1
                 if self._reasoning == "both":
                     return b'%b%b","reasoning_content":"%b%b' % (before, text, text, after)
-                if self._reasoning == "reasoning":
-                    return data
+                return data
         return None
 
     def _learn(self, event: bytes, name: bytes) -> tuple[bytes, bytes]:

@@ -350,6 +350,14 @@ def test_event_by_event_many_chunks_come_out_as_if_fed_at_once(parts, crlf, want
     ]
 
 
+@pytest.mark.parametrize("wanted", ["both", "reasoning", "reasoning_content"])
+def test_each_reasoning_event_is_counted_once_under_every_name(wanted):
+    stream = ChatStream(routing=b"", reasoning=wanted, show_usage=True)
+    for piece in (ROLE, *[chunk(reasoning=t) for t in "abc"], *[chunk(content=t) for t in "de"]):
+        stream.feed(piece)
+    assert (stream.reasoning_events, stream.answer_events) == (3, 2)
+
+
 def test_tool_calls_are_forwarded_untouched_and_counted_as_the_answer():
     call = chunk(
         tool_calls=[{"index": 0, "id": "t", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}]
