@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from app.server import open_listeners
 from app.server.lane import protocol_for
 from tests.app.scripted_upstream import ScriptedUpstream
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # one, since loading certificates would take longer than most tests
 HELLO = [{"role": "user", "content": "hello"}]
 
 
@@ -139,10 +141,14 @@ class RawClient:
 Start = Callable[..., Awaitable[Running]]
 
 
-@pytest.fixture(params=["lane", "asgi"])
+both_ways = pytest.mark.parametrize("way", ["lane", "asgi"], indirect=True)
+"""For what the two ways of a request could do differently."""
+
+
+@pytest.fixture
 def way(request: pytest.FixtureRequest) -> str:
-    """Requests reach the gateway by its own server's direct lane, or through any ASGI server."""
-    return request.param
+    """Requests reach the gateway by its own server's direct lane, or (`asgi`) through any ASGI server."""
+    return getattr(request, "param", "lane")
 
 
 @pytest.fixture
@@ -170,8 +176,7 @@ async def start(way: str) -> AsyncIterator[Start]:
         for section, values in copy.deepcopy(changes).items():
             data[section] = {**data.get(section, {}), **values}
         settings = parse_settings(data, {})
-        # Loading certificates that nobody needs would take longer than most tests.
-        app = create_app(settings, health_transport=httpx.AsyncHTTPTransport(verify=False))  # noqa: S501
+        app = create_app(settings, health_transport=httpx.AsyncHTTPTransport(verify=NO_TLS))
         sockets = open_listeners("127.0.0.1", 0, 1)
         config = uvicorn.Config(
             app,
@@ -190,7 +195,7 @@ async def start(way: str) -> AsyncIterator[Start]:
             assert not task.done()
             await asyncio.sleep(0.002)
         port = sockets[0].getsockname()[1]
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=10)  # noqa: S501
+        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_TLS, timeout=10)
 
         async def stop() -> None:
             await http.aclose()

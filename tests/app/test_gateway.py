@@ -7,7 +7,7 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.app.conftest import HELLO
+from tests.app.conftest import HELLO, both_ways
 from tests.app.scripted_upstream import whole
 from tests.fixtures import recorded
 
@@ -38,6 +38,7 @@ def is_openai_error(answer, status):
 # ---------------------------------------------------------------------------------------- the main job
 
 
+@both_ways
 @pytest.mark.parametrize(("score", "pool", "mode"), [(0.1, "fast", "instruct"), (0.9, "deep", "thinking")])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_judge_decides_and_that_pool_answers(start, score, pool, mode, stream):
@@ -201,6 +202,7 @@ async def test_a_hybrid_is_told_which_way_to_answer(start):
 # ---------------------------------------------------------------------------------------- headers
 
 
+@both_ways
 async def test_a_request_id_is_kept_and_sent_on(gateway):
     answer = await gateway.chat({"x-request-id": "mine-1"})
     assert answer.headers["x-request-id"] == "mine-1"
@@ -214,12 +216,14 @@ async def test_a_request_without_an_id_gets_one(gateway):
     assert gateway.fast.requests[0].headers["x-request-id"] == first.headers["x-request-id"]
 
 
+@both_ways
 async def test_a_refused_request_keeps_its_id_too(gateway):
     answer = await gateway.chat({"x-request-id": "mine-2"}, model="nobody")
     assert answer.status_code == 404
     assert answer.headers["x-request-id"] == "mine-2"
 
 
+@both_ways
 async def test_client_keys_and_hop_by_hop_headers_never_reach_the_backend(start):
     gateway = await start(auth=AUTH, pools={"fast": {"model": "instruct", "replicas": ["http://127.0.0.1:1"]}})
     replica = {"model": "instruct", "replicas": [gateway.fast.url], "api_key": "backend-key"}
@@ -267,6 +271,7 @@ BAD = [
 ]
 
 
+@both_ways
 @pytest.mark.parametrize("headers", GOOD, ids=str)
 async def test_a_good_key_opens(start, headers):
     gateway = await start(auth=AUTH)
@@ -426,6 +431,7 @@ async def test_a_wrong_method_is_405_and_says_which_is_right(gateway, method, pa
     assert answer.headers["allow"] == allow
 
 
+@both_ways
 async def test_head_gets_no_body(gateway):
     raw = await gateway.raw()
     await raw.send(b"HEAD /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -436,6 +442,7 @@ async def test_head_gets_no_body(gateway):
     await raw.close()
 
 
+@both_ways
 async def test_get_with_a_body_is_answered_and_the_connection_goes_on(gateway):
     raw = await gateway.raw()
     await raw.send(b"GET /v1/models HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello")
@@ -445,12 +452,14 @@ async def test_get_with_a_body_is_answered_and_the_connection_goes_on(gateway):
     await raw.close()
 
 
+@both_ways
 async def test_a_body_of_33_megabytes_is_413(gateway):
     answer = await gateway.http.post("/v1/chat/completions", content=b"x" * 33 * 1024 * 1024)
     assert is_openai_error(answer, 413)["code"] == "request_too_large"
     assert (await gateway.chat()).status_code == 200
 
 
+@both_ways
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/route"])
 async def test_a_chunked_body_that_grows_too_large_is_413(start, path):
     gateway = await start(server={"max_body_bytes": 2048})
@@ -465,6 +474,7 @@ async def test_a_chunked_body_that_grows_too_large_is_413(start, path):
     raw.vanish()
 
 
+@both_ways
 async def test_a_chunked_body_is_taken(gateway):
     async def parts():
         yield b'{"model":"auto",'
@@ -476,6 +486,7 @@ async def test_a_chunked_body_is_taken(gateway):
     assert gateway.fast.requests[0].json["messages"] == [{"role": "user", "content": "hi"}]
 
 
+@both_ways
 async def test_expect_100_continue_is_answered(gateway):
     body = json.dumps({"model": "auto", "messages": HELLO}).encode()
     raw = await gateway.raw()
@@ -490,6 +501,7 @@ async def test_expect_100_continue_is_answered(gateway):
     await raw.close()
 
 
+@both_ways
 async def test_a_body_that_does_not_come_is_408(start):
     gateway = await start(server={"body_timeout_s": 0.3})
     raw = await gateway.raw()
@@ -513,6 +525,7 @@ async def test_what_is_no_http_is_400(gateway, way, sent):
     await raw.close()
 
 
+@both_ways
 async def test_pipelined_requests_are_answered_in_order(gateway):
     gateway.fast.then(whole("chat_instruct"), whole("chat_instruct_stop"), whole("chat_instruct_n2"))
     raw = await gateway.raw()
@@ -527,6 +540,7 @@ async def test_pipelined_requests_are_answered_in_order(gateway):
     await gateway.idle()
 
 
+@both_ways
 async def test_a_connection_serves_one_request_after_another_of_every_kind(gateway):
     raw = await gateway.raw()
     for _ in range(3):
@@ -542,6 +556,7 @@ async def test_a_connection_serves_one_request_after_another_of_every_kind(gatew
     assert gateway.fast.connections == 1, "the connection to the backend is kept as well"
 
 
+@both_ways
 async def test_http_1_0_and_connection_close_end_the_connection(gateway):
     for head in (
         b"POST /v1/chat/completions HTTP/1.0\r\n",
@@ -556,6 +571,7 @@ async def test_http_1_0_and_connection_close_end_the_connection(gateway):
         await raw.close()
 
 
+@both_ways
 async def test_a_large_header_does_not_break_the_gateway(gateway):
     raw = await gateway.raw()
     await raw.ask(None, "x-codex-turn-metadata: " + "x" * 60_000)
@@ -665,6 +681,7 @@ async def test_metrics_can_be_parsed_and_hold_the_contracts_names(gateway):
     assert "nobody" not in text
 
 
+@both_ways
 async def test_no_prompt_and_no_key_is_in_logs_or_metrics(start, caplog):
     caplog.set_level(logging.DEBUG)
     gateway = await start(auth={"keys": [{"key": "SECRETKEY"}]})
