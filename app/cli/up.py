@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.launch.banner import opening
 from app.launch.console import Console
 from app.launch.errors import LaunchError
 from app.launch.first_requests import EASY_AND_HARD
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         plan = make_plan(_options(args), os.environ)
         try:
+            console.say(opening(plan))
             try_out(plan.gateway.command, plan.config_path)
             return asyncio.run(_supervise(plan, console, prompts, Pace(startup_s=args.startup_timeout)))
         finally:

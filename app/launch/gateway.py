@@ -99,9 +99,12 @@ def check(config: Mapping[str, Any], base: Path | None) -> Settings:
 
 def try_out(command: Sequence[str], config_path: Path) -> None:
     """Let the gateway itself check what it will be given, judge weights included; raises LaunchError with its words."""
-    done = subprocess.run(  # noqa: S603
-        [*command, "--check"], capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
-    )
+    try:
+        done = subprocess.run(  # noqa: S603
+            [*command, "--check"], capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LaunchError(f"the gateway did not finish its check of {short_path(config_path)} in 300 s.") from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()][-5:]
         raise LaunchError(f"the gateway does not accept {short_path(config_path)}:\n" + "\n".join(said))

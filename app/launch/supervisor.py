@@ -54,7 +54,6 @@ class Supervisor:
         engines = [Service(engine.spec, self._console, client, self._pace) for engine in self._plan.engines]
         gateway = Service(self._plan.gateway, self._console, client, self._pace)
         self._services = [gateway, *engines]
-        self._console.say(banner.opening(self._plan))
         self._progress = asyncio.create_task(self._show_progress())
         try:
             await self._bring_up([[e] for e in engines] if self._plan.one_after_another else [engines])

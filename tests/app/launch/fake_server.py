@@ -41,7 +41,9 @@ def main(port: int, behaviour: str, file: str) -> None:
         sys.exit(2)
     if behaviour == "silent":
         time.sleep(600)
-    if behaviour == "sick":
+    if behaviour == "mortal" and os.path.exists(file):
+        sys.exit("it is no more")
+    if behaviour in ("sick", "mortal"):
         Health.sick_file = file
     if behaviour == "tree":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

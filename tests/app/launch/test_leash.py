@@ -32,7 +32,7 @@ class Leashed:
         self.writing = -1
 
     def wait(self) -> int:
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
 
 @pytest.fixture

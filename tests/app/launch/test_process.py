@@ -40,7 +40,7 @@ async def test_stop_kills_what_ignores_sigterm_with_all_its_children(
     pids = tree_pids(tmp_path / "file")
     began = time.monotonic()
     await process.stop()
-    assert 0.2 < time.monotonic() - began < 10
+    assert 0.2 < time.monotonic() - began < 30
     assert not any(is_alive(pid) for pid in pids)
 
 
