@@ -21,8 +21,8 @@ class EncoderJudge:
 
     def __init__(self, path: Path | str, threads: int = 1) -> None:
         try:
-            import onnxruntime
-            from tokenizers import Tokenizer
+            import onnxruntime  # type: ignore[import-untyped,import-not-found,unused-ignore]
+            from tokenizers import Tokenizer  # type: ignore[import-not-found,unused-ignore]
         except ImportError as error:
             raise JudgeError(f"{_INSTALL} ({error})") from error
         directory = Path(path)

@@ -56,7 +56,7 @@ class Question:
 
 
 def first_alternatives(body: object) -> list[tuple[str, float]]:
-    """(token, log-probability) of each alternative of the first answer token in a chat completion; tolerant of shape."""
+    """(token, log-probability) of each alternative of the first answer token in a chat completion; of any shape."""
     found: list[tuple[str, float]] = []
     try:
         content = body["choices"][0]["logprobs"]["content"][0]  # type: ignore[index]

@@ -69,8 +69,14 @@ def test_a_path_that_looks_like_a_soft_switch_stays() -> None:
         "Yes, please commit and push it",
         "d’accord !",
         "はい、お願いします",
-    ]
-    + ["ठीक है", "продолжай", "👍", "ok", "계속해줘", "نعم", "tiếp tục"],
+        "ठीक है",
+        "продолжай",
+        "👍",
+        "ok",
+        "계속해줘",
+        "نعم",
+        "tiếp tục",
+    ],
 )
 def test_an_approval_brings_the_work_that_it_approves(reply: str) -> None:
     turns = [
@@ -175,11 +181,9 @@ def test_short_texts_are_left_alone() -> None:
         [{"role": 3}],
         [{"role": "user"}],
         [{"role": "user", "content": 5}],
-    ]
-    + [[{"role": "user", "content": [None, 3, {"type": 9}, {"type": "text", "text": 8}, ["x"], "y"]}]]
-    + [
+        [{"role": "user", "content": [None, 3, {"type": 9}, {"type": "text", "text": 8}, ["x"], "y"]}],
         [{"role": None, "type": None, "content": {"text": "x"}}],
-        [{"role": "user", "content": "\ud800 lone"}],
+        [{"role": "user", "content": "� lone"}],
         b"bytes",
     ],
 )
@@ -207,8 +211,16 @@ def test_any_json_is_read_without_an_error(messages: Any) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<system-reminder>" * 60_000, "<" * 1_000_000, "</x>" * 250_000, "<task> " * 140_000 + "</", "yes " * 250_000]
-    + ["<system-reminder>x</system-reminder>" * 30_000, "/think " * 140_000, "\n" * 1_000_000],
+    [
+        "<system-reminder>" * 60000,
+        "<" * 1000000,
+        "</x>" * 250000,
+        "<task> " * 140000 + "</",
+        "yes " * 250000,
+        "<system-reminder>x</system-reminder>" * 30000,
+        "/think " * 140000,
+        "\n" * 1000000,
+    ],
 )
 def test_hostile_megabytes_are_read_in_bounded_time(text: str) -> None:
     started = time.process_time()
