@@ -24,7 +24,6 @@ EXAMPLE = HERE / "example.yaml"
 
 WITHOUT_EFFECT = {
     "server.access_log": "no access log is written yet",
-    "judge.timeout_ms": "every judge of today is embedded and does no I/O",
     "decisions.url": "there is no decision log yet",
     "decisions.store_prompts": "there is no decision log yet",
     "decisions.keep_days": "there is no decision log yet",
