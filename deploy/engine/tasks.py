@@ -1,12 +1,12 @@
 """The miniature pair's tasks: seeded questions with worked steps and answers. Knows no models and no servers.
 
-Easy questions can be answered at once: greetings, look-ups, copying, one step of arithmetic, one swap, one link.
-Hard ones are the *same wordings* with 5-10 steps (3-5 digits for sums), so that the surface of a question gives little
-away and a judge has to look at the work that it asks for. In between (2-4 steps, 2 digits) lies the band `middle`: the
-thinking model trains on it, but it belongs to neither evaluation set.
+Easy questions can be answered at once: greetings, look-ups, copying, one step of arithmetic. Hard ones are the *same
+wordings* of arithmetic with 5-10 steps (3-5 digits for sums), so that the surface of a question gives little away and a
+judge has to look at the work that it asks for. In between (2-4 steps, 2 digits) lies the band `middle`: the thinking
+model trains on it, but it belongs to neither evaluation set.
 
 Training and evaluation never share a prompt: a hash of the item decides its split, whatever the seed. Where the space
-is large (`copy`; `digit`, `sum`, `boxes`, `links` beyond one step) the hash covers the problem itself; where it is
+is large (`copy`; `digit` and `sum` beyond one step) the hash covers the problem itself; where it is
 small (look-ups, one step) it covers the whole prompt, so that facts are shared but questions are not. Small talk
 (`chat`) is fixed: there the two sets overlap.
 """
@@ -24,7 +24,13 @@ FACTS = json.loads(Path(__file__).with_name("facts.json").read_text(encoding="ut
 WORDINGS = json.loads(Path(__file__).with_name("wordings.json").read_text(encoding="utf-8"))
 LATIN_MARKS = str.maketrans(dict(zip("，？！：（）。", ",?!:().", strict=True)))
 EVAL_SHARE = 8  # one item in eight belongs to the evaluation split
-LETTERS = "ABCDEFGHIJ"
+# Large thinking models dwell on easy questions too; without this the miniature would think of them in five tokens, and
+# there would be nothing to save.
+DWELLING = {
+    "en": "The question looks simple, but let me think about it. What is asked? One short answer. I went through it once, "
+    "and now once more to be sure.",
+    "zh": "这个问题看起来很简单，不过让我再想一想。问的是什么？一个简短的回答。我做了一遍，现在再检查一遍。",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +100,9 @@ def colour(rng: random.Random, lang: str, steps: int) -> Draft:
 
 
 def copy(rng: random.Random, lang: str, steps: int) -> Draft:
-    """One to four words, some of them made up (rare characters too, so that the byte fallback is trained)."""
-    words = [
-        pseudo_word(rng, lang) if rng.random() < 0.35 else rng.choice(FACTS["copy_words"][lang])
-        for _ in range(rng.randint(1, 4))
-    ]
-    text = (" " if lang == "en" else "").join(words)
-    return Draft("copy", lang, 0, text, word("copy", lang, rng, x=text), text, "Copy it." if lang == "en" else "照抄。")
+    """One or two words of a table: a model of this size learns to carry known words over, not to spell new ones."""
+    text = (" " if lang == "en" else "").join(rng.sample(FACTS["copy_words"][lang], rng.choice((1, 1, 2))))
+    return Draft("copy", lang, 0, text, word("copy", lang, rng, x=text), text, text)
 
 
 def digit(rng: random.Random, lang: str, steps: int) -> Draft:
@@ -137,64 +139,17 @@ def sum_(rng: random.Random, lang: str, steps: int) -> Draft:
     return Draft("sum", lang, steps, text, word("sum", lang, rng, x=text), answer, "\n".join(lines))
 
 
-def boxes(rng: random.Random, lang: str, steps: int) -> Draft:
-    """A ball and a row of different swaps; at least three of them (if there are so many) move the ball."""
-    names = LETTERS[:6]
-    while True:
-        place = start = rng.choice(names)
-        pairs = rng.sample([(a, b) for a in names for b in names if a < b], steps)
-        pairs = [pair if rng.random() < 0.5 else pair[::-1] for pair in pairs]
-        lines, moves = [start], 0
-        for a, b in pairs:
-            if place in (a, b):
-                place, moves = (b if place == a else a), moves + 1
-            lines.append(f"{a},{b}:{place}")
-        if moves >= min(3, steps - 1) and (steps < 5 or place != start):
-            break
-    joint = " " if lang == "en" else ""
-    swaps = joint.join(
-        WORDINGS["swaps"][lang][0 if i == 0 else rng.randrange(3)].format(a=a, b=b) for i, (a, b) in enumerate(pairs)
-    )
-    core = "" if steps == 1 else start + "".join(a + b for a, b in pairs)
-    return Draft("boxes", lang, steps, core, word("boxes", lang, rng, x=swaps, s=start), place, "\n".join(lines))
-
-
-def links(rng: random.Random, lang: str, steps: int) -> Draft:
-    """Ten letters in a ring of arrows given in random order; follow `steps` of them."""
-    ring = rng.sample(LETTERS, len(LETTERS))
-    arrows = [f"{a}>{ring[(i + 1) % len(ring)]}" for i, a in enumerate(ring)]
-    rng.shuffle(arrows)
-    path = [ring[i % len(ring)] for i in range(steps + 1)]
-    count = str(steps) if lang == "zh" else f"{steps} arrow" + ("s" if steps > 1 else "")
-    text = word("links", lang, rng, x=(", " if lang == "en" else "，").join(arrows), s=path[0], n=count)
-    reasoning = "\n".join([path[0], *(f"{i}:{letter}" for i, letter in enumerate(path[1:], 1))])
-    return Draft("links", lang, steps, f"{path[0]}{steps}{''.join(arrows)}", text, path[-1], reasoning)
-
-
 MAKERS: dict[str, Callable[[random.Random, str, int], Draft]] = {
     "chat": chat, "capital": capital, "translate": translate, "colour": colour, "copy": copy,
-    "digit": digit, "sum": sum_, "boxes": boxes, "links": links, "unknown": unknown,
+    "digit": digit, "sum": sum_, "unknown": unknown,
 }  # fmt: skip
 # (kind, steps) with repetition for weight; one place that says what easy, middle and hard mean.
 BANDS: dict[str, list[tuple[str, int]]] = {
-    "easy": [
-        ("chat", 0),
-        ("capital", 0),
-        ("translate", 0),
-        ("colour", 0),
-        ("copy", 0),
-        ("digit", 1),
-        ("sum", 1),
-        ("boxes", 1),
-        ("links", 1),
-    ],
-    "middle": [("digit", n) for n in (2, 3, 4)]
-    + [("sum", 2), ("sum", 2)]
-    + [(kind, n) for kind in ("boxes", "links") for n in (2, 3, 4)],
-    "hard": [("digit", n) for n in range(5, 11)]
-    + [("sum", n) for n in (3, 4, 5) * 2]
-    + [("boxes", n) for n in range(5, 9)]
-    + [("links", n) for n in (5, 6, 7)],
+    "easy": [("chat", 0), ("colour", 0), ("sum", 1)]
+    + [(kind, 0) for kind in ("capital", "translate", "copy")] * 2
+    + [("digit", 1)] * 3,
+    "middle": [("digit", n) for n in (2, 3, 4)] + [("sum", 2)] * 3,
+    "hard": [("digit", n) for n in range(5, 11)] + [("sum", n) for n in (3, 4, 5) * 2],
     "unknown": [("unknown", 0)],
 }
 
@@ -226,13 +181,15 @@ def item(draft: Draft, split: str) -> Item | None:
     if draft.kind != "chat" and (hashed(draft.core or draft.text) % EVAL_SHARE == 0) != (split == "eval"):
         return None
     name = f"{split}-{draft.kind}-{hashed(draft.text) % 16**10:010x}"
-    return Item(name, draft.text, draft.answer, draft.kind, draft.lang, draft.steps, draft.steps > 1, draft.reasoning)
+    hard = draft.steps > 1
+    reasoning = draft.reasoning if hard else f"{draft.reasoning}\n{DWELLING[draft.lang]}"
+    return Item(name, draft.text, draft.answer, draft.kind, draft.lang, draft.steps, hard, reasoning)
 
 
 def stream(split: str, band: str, seed: int = 0, kinds: Iterable[str] | None = None) -> Iterator[Item]:
-    """Endless items of one split ("train" or "eval") and band, kinds and languages equally often, with repeats."""
+    """Endless items of one split ("train" or "eval") and band, kinds by their weight, with repeats."""
     rng = random.Random(f"{seed}/{split}/{band}")
-    wanted = [kind for kind in dict.fromkeys(kind for kind, _ in BANDS[band]) if kinds is None or kind in set(kinds)]
+    wanted = [kind for kind, _ in BANDS[band] if kinds is None or kind in set(kinds)]
     if not wanted:
         return
     while True:

@@ -3,6 +3,7 @@
 Nothing is skipped: where a server does not start, the tests fail with the end of its log.
 """
 
+import importlib.util
 import os
 import re
 import signal
@@ -37,6 +38,18 @@ ENGINE_FLAGS = (
     *("--kv-cache-memory-bytes", "64M", "--generation-config", "vllm"),
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
 )
+
+
+def hard_question() -> tuple[str, str]:
+    """A question of the miniature's evaluation set that takes many steps, and its answer."""
+    spec = importlib.util.spec_from_file_location("miniature_tasks", ENGINE / "tasks.py")
+    assert spec is not None
+    assert spec.loader is not None
+    tasks = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = tasks  # dataclasses look their module up
+    spec.loader.exec_module(tasks)
+    question = tasks.generate("eval", "hard", 1, seed=7, kinds=["digit"])[0]
+    return question.prompt, question.answer
 
 
 def free_port() -> int:

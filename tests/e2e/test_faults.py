@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +11,23 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+import yaml
 
-from .conftest import KEY, START_LIMIT_S, Server, config_for, free_port, start_engine, start_gateway
+from .conftest import (
+    KEY,
+    ROOT,
+    START_LIMIT_S,
+    Server,
+    config_for,
+    free_port,
+    hard_question,
+    start,
+    start_engine,
+    start_gateway,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-HARD = "Last digit, left to right: 7 + 5 * 3 - 8 * 7 + 4 - 6"
+HARD, _ = hard_question()
 
 
 @pytest.fixture
@@ -74,13 +88,6 @@ def test_an_engine_killed_mid_stream_ends_the_stream_in_an_error(
 def test_nobody_behind_a_route_is_503_and_not_ready(engines: dict[str, Server], log_dir: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     pools = {"fast": {"model": "a", "replicas": [nobody]}, "deep": {"model": "b", "replicas": [nobody]}}
-    import subprocess
-    import sys
-
-    import yaml
-
-    from .conftest import ROOT, start
-
     port = free_port()
     path = log_dir / "nobody.yaml"
     path.write_text(yaml.safe_dump(config_for(engines, pools=pools)))
@@ -97,7 +104,7 @@ def test_nobody_behind_a_route_is_503_and_not_ready(engines: dict[str, Server], 
         assert httpx.get(gateway.url + "/health/ready", trust_env=False).status_code == 503
         answer = httpx.post(
             gateway.url + "/v1/chat/completions",
-            json={"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]},
+            json={"model": "auto", "messages": [{"role": "user", "content": "Hello"}]},
             headers={"authorization": f"Bearer {KEY}"},
             trust_env=False,
         )
