@@ -23,6 +23,15 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # one, since loading certifica
 HELLO = [{"role": "user", "content": "hello"}]
 
 
+async def soon(true: Callable[[], Any], limit_s: float = 0.5) -> bool:
+    """Whether `true()` becomes true in time, counted in turns of the loop: a starved machine does not count."""
+    for _ in range(round(limit_s / 0.005)):
+        if true():
+            return True
+        await asyncio.sleep(0.005)
+    return bool(true())
+
+
 class QuietServer(uvicorn.Server):
     """uvicorn without signal handlers and without the waits of a peaceful end: tests stop many of them."""
 
@@ -71,11 +80,9 @@ class Running:
     def in_flight(self) -> int:
         return sum(pool.in_flight for pool in self.app.pools.values())
 
-    async def idle(self, limit_s: float = 0.5) -> None:
-        """Waits until nothing is in flight; fails where that takes too long."""
-        async with asyncio.timeout(limit_s):
-            while self.in_flight():  # noqa: ASYNC110 - the gateway has no event for it
-                await asyncio.sleep(0.005)
+    async def idle(self) -> None:
+        """Waits until nothing is in flight; fails where that takes longer than half a second."""
+        assert await soon(lambda: not self.in_flight())
 
     async def metric(self, name: str, **labels: str) -> float:
         """The value of one sample of /metrics; 0 where it is not there."""
@@ -110,7 +117,7 @@ class RawClient:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next answer."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)).decode("latin-1")
+        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)).decode("latin-1")
         line, *rest = head[:-4].split("\r\n")
         status = int(line.split(" ")[1])
         if status < 200:
@@ -126,7 +133,7 @@ class RawClient:
         return status, headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
 
     async def until(self, text: bytes) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(text), 5)
+        return await asyncio.wait_for(self.reader.readuntil(text), 30)
 
     def vanish(self) -> None:
         """Drop the connection at once."""
@@ -195,7 +202,7 @@ async def start(way: str) -> AsyncIterator[Start]:
             assert not task.done()
             await asyncio.sleep(0.002)
         port = sockets[0].getsockname()[1]
-        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_TLS, timeout=10)
+        http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=NO_TLS, timeout=60)
 
         async def stop() -> None:
             await http.aclose()

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from tests.app.conftest import both_ways
+from tests.app.conftest import both_ways, soon
 from tests.app.scripted_upstream import error, stream, whole
 from tests.fixtures import recorded, recorded_stream
 
 EVENTS = [e + b"\n\n" for e in recorded_stream("chat_instruct_stream_usage")[:-2].split(b"\n\n")]
-SHORT = {"connect_s": 0.3, "first_byte_s": 0.4, "idle_s": 0.4}
+SHORT = {"first_byte_s": 0.5, "idle_s": 0.5}
 NO_FALLBACK = {"default": {"fallback": False}}
 
 
@@ -43,11 +43,11 @@ async def head_and_nothing(turn):
 
 async def huge_head(turn):
     await turn.send(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000)
-    await turn.wait_gone(2)
+    await turn.wait_gone(30)
 
 
 async def silence(turn):
-    await turn.wait_gone(5)
+    await turn.wait_gone(30)
 
 
 async def error_in_the_stream(turn):
@@ -71,11 +71,10 @@ BROKEN = [
 ]
 
 
-@both_ways
 @pytest.mark.parametrize(("script", "status", "code"), BROKEN, ids=lambda v: getattr(v, "__qualname__", str(v)))
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_a_backend_that_breaks_before_its_first_byte_gives_a_status(start, script, status, code, streaming):
-    gateway = await start(timeouts=SHORT, profiles=NO_FALLBACK)
+    gateway = await start(timeouts=SHORT if code == "upstream_timeout" else {}, profiles=NO_FALLBACK)
     gateway.fast.then(script)
     answer = await gateway.chat(stream=streaming)
     assert answer.status_code == status
@@ -90,7 +89,7 @@ async def test_a_backend_that_breaks_before_its_first_byte_gives_a_status(start,
 @pytest.mark.parametrize(("script", "status", "code"), BROKEN, ids=lambda v: getattr(v, "__qualname__", str(v)))
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_where_the_judge_decided_the_other_mode_answers_instead(start, script, status, code, streaming):
-    gateway = await start(timeouts=SHORT)
+    gateway = await start(timeouts=SHORT if code == "upstream_timeout" else {})
     gateway.fast.then(script)
     answer = await gateway.chat(stream=streaming)
     assert answer.status_code == 200
@@ -278,7 +277,7 @@ async def reset_midway(turn):
 
 async def stall(turn):
     await first_events(turn)
-    await turn.wait_gone(5)
+    await turn.wait_gone(30)
 
 
 async def half_an_event(turn):
@@ -300,7 +299,7 @@ async def done_without_finish(turn):
 async def broken_chunks(turn):
     await first_events(turn)
     await turn.send(b"not a chunk size\r\n")
-    await turn.wait_gone(2)
+    await turn.wait_gone(30)
 
 
 async def error_event(turn):
@@ -309,6 +308,7 @@ async def error_event(turn):
     await turn.send(b"0\r\n\r\n")
 
 
+@both_ways
 @pytest.mark.parametrize(
     ("script", "code"),
     [
@@ -323,7 +323,7 @@ async def error_event(turn):
     ],
 )
 async def test_a_stream_that_breaks_in_the_middle_ends_in_one_error_event_and_done(start, script, code):
-    gateway = await start(timeouts=SHORT)
+    gateway = await start(timeouts=SHORT if code == "upstream_timeout" else {})
     gateway.fast.then(script)
     answer = await gateway.chat(stream=True)
     assert answer.status_code == 200
@@ -345,13 +345,13 @@ async def short_body(turn):
 async def stall_in_the_body(turn):
     await turn.head(200, "application/json", "content-length: 5000")
     await turn.send(recorded("chat_instruct").body)
-    await turn.wait_gone(5)
+    await turn.wait_gone(30)
 
 
 @both_ways
 @pytest.mark.parametrize(("script", "status"), [(short_body, 502), (stall_in_the_body, 504)])
 async def test_half_an_answer_is_never_given_as_a_whole_one(start, script, status):
-    gateway = await start(timeouts=SHORT, profiles=NO_FALLBACK)
+    gateway = await start(timeouts=SHORT if status == 504 else {}, profiles=NO_FALLBACK)
     gateway.fast.then(script)
     answer = await gateway.chat()
     assert answer.status_code == status
@@ -371,7 +371,7 @@ async def test_a_total_limit_ends_even_a_stream_that_flows(start):
 
 @both_ways
 async def test_a_slow_drip_is_forwarded_as_it_comes_and_outlives_the_idle_limit(start):
-    gateway = await start(timeouts={**SHORT, "idle_s": 0.35})
+    gateway = await start(timeouts={**SHORT, "idle_s": 0.6})
 
     async def drip(turn):
         await turn.stream_head()
@@ -441,16 +441,16 @@ async def test_a_client_that_leaves_before_the_head_stops_the_backend(gateway, s
 
     async def waits(turn):
         reached.set()
-        await turn.wait_gone(3)
+        await turn.wait_gone(30)
         gone.set()
 
     gateway.fast.then(waits)
     raw = await gateway.raw()
     await raw.ask(None, stream=streaming)
-    await asyncio.wait_for(reached.wait(), 2)
+    await asyncio.wait_for(reached.wait(), 30)
     assert gateway.in_flight() == 1
     raw.vanish()
-    await asyncio.wait_for(gone.wait(), 0.5)
+    assert await soon(gone.is_set)
     await gateway.idle()
     assert await gateway.metric("thinkgate_client_disconnects_total", phase="queued") == 1
     assert gateway.deep.requests == []
@@ -469,13 +469,13 @@ async def test_a_client_that_leaves_during_the_answer_stops_the_backend(gateway,
             await turn.head(200, "application/json", "content-length: 5000")
             await turn.send(b"{")
         reached.set()
-        await turn.wait_gone(3)
+        await turn.wait_gone(30)
         gone.set()
 
     gateway.fast.then(begins)
     raw = await gateway.raw()
     await raw.ask(None, stream=streaming)
-    await asyncio.wait_for(reached.wait(), 2)
+    await asyncio.wait_for(reached.wait(), 30)
     if streaming:
         await raw.until(b"\n\n")
     await asyncio.sleep(0.02)
@@ -483,7 +483,7 @@ async def test_a_client_that_leaves_during_the_answer_stops_the_backend(gateway,
         raw.vanish()
     else:
         await raw.close()
-    await asyncio.wait_for(gone.wait(), 0.5)
+    assert await soon(gone.is_set)
     await gateway.idle()
     assert await gateway.metric("thinkgate_client_disconnects_total", phase="answering") == 1
     labels = {"api": "chat", "mode": "instruct", "reason": "judge", "status": "499"}
@@ -601,7 +601,7 @@ async def test_a_slow_reader_that_leaves_stops_the_backend(gateway):
     await raw.ask(None, stream=True)
     await asyncio.sleep(0.3)
     raw.vanish()
-    await asyncio.wait_for(gone.wait(), 0.5)
+    assert await soon(gone.is_set)
     await gateway.idle()
 
 
@@ -641,7 +641,7 @@ async def test_the_least_loaded_replica_of_two_is_chosen(start):
 
     gateway.fast.default = waits
     tasks = []
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(30):
         for i in range(8):
             tasks.append(asyncio.create_task(gateway.chat()))
             while len(gateway.fast.requests) <= i:  # noqa: ASYNC110

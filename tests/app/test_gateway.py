@@ -89,6 +89,20 @@ async def test_a_usage_chunk_that_was_asked_for_is_shown(gateway):
     assert "routing" in sse(answer.content)[-1]
 
 
+async def test_a_thinking_budget_is_told_and_sent(start):
+    gateway = await start(score=0.9)
+    answer = await gateway.chat(thinking_token_budget=100)
+    assert answer.headers["x-thinkgate-budget"] == "100"
+    assert answer.json()["routing"]["budget"] == 100
+    assert gateway.deep.requests[0].json["thinking_token_budget"] == 100
+
+
+@both_ways
+async def test_proxies_in_front_are_asked_not_to_hold_a_stream_back(gateway):
+    assert (await gateway.chat(stream=True)).headers["x-accel-buffering"] == "no"
+    assert "x-accel-buffering" not in (await gateway.chat()).headers
+
+
 @pytest.mark.parametrize(
     ("setting", "in_headers", "in_body"), [("headers", True, False), ("body", False, True), ("both", True, True)]
 )
@@ -435,7 +449,7 @@ async def test_a_wrong_method_is_405_and_says_which_is_right(gateway, method, pa
 async def test_head_gets_no_body(gateway):
     raw = await gateway.raw()
     await raw.send(b"HEAD /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-    data = await asyncio.wait_for(raw.reader.read(), 5)
+    data = await asyncio.wait_for(raw.reader.read(), 30)
     head, _, body = data.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 405")
     assert body == b""
@@ -518,7 +532,7 @@ async def test_a_body_that_does_not_come_is_408(start):
 async def test_what_is_no_http_is_400(gateway, way, sent):
     raw = await gateway.raw()
     await raw.send(sent)
-    data = await asyncio.wait_for(raw.reader.read(), 5)
+    data = await asyncio.wait_for(raw.reader.read(), 30)
     assert data.startswith(b"HTTP/1.1 400")
     if way == "lane":
         assert b'"code":"invalid_http"' in data
@@ -538,6 +552,20 @@ async def test_pipelined_requests_are_answered_in_order(gateway):
     assert [json.loads(body)["id"] for _, _, body in got] == ids
     await raw.close()
     await gateway.idle()
+
+
+@both_ways
+async def test_a_slow_answer_is_not_overtaken_by_a_pipelined_fast_one(gateway):
+    async def slow(turn):
+        await asyncio.sleep(0.1)
+        return await whole("chat_instruct_stop")(turn)
+
+    gateway.fast.then(slow, whole("chat_instruct"))
+    raw = await gateway.raw()
+    await raw.ask(None, "x-request-id: slow")
+    await raw.ask(None, "x-request-id: fast")
+    assert [(await raw.answer())[1]["x-request-id"] for _ in range(2)] == ["slow", "fast"]
+    await raw.close()
 
 
 @both_ways
@@ -565,7 +593,7 @@ async def test_http_1_0_and_connection_close_end_the_connection(gateway):
         body = json.dumps({"model": "auto", "messages": HELLO}).encode()
         raw = await gateway.raw()
         await raw.send(head + b"host: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-        data = await asyncio.wait_for(raw.reader.read(), 5)
+        data = await asyncio.wait_for(raw.reader.read(), 30)
         assert b" 200 " in data.split(b"\r\n")[0]
         assert data.rstrip().endswith(b"}")
         await raw.close()

@@ -40,7 +40,7 @@ async def command(*arguments):
 async def serving(file):
     process = await command("serve", "--config", file)
     try:
-        line = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        line = (await asyncio.wait_for(process.stdout.readline(), 90)).decode()
         port = re.search(r"ready on http://127\.0\.0\.1:(\d+)", line)
         assert port, line + (await process.stderr.read()).decode()
         yield process, int(port[1])
@@ -64,16 +64,16 @@ async def test_sigterm_lets_an_open_stream_finish_and_then_ends_with_0(tmp_path)
     try:
         async with serving(written(tmp_path, upstream.url)) as (process, port):
             reader, writer = await ask(port, b"true")
-            await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+            await asyncio.wait_for(reader.readuntil(b"\n\n"), 60)
             process.send_signal(signal.SIGTERM)
             await asyncio.sleep(0.2)
             with pytest.raises(OSError, match=r".*"):
                 await asyncio.open_connection("127.0.0.1", port)
-            rest = await asyncio.wait_for(reader.read(), 10)
+            rest = await asyncio.wait_for(reader.read(), 60)
             assert b'"finish_reason":"' in rest
             assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
             writer.close()
-            assert await asyncio.wait_for(process.wait(), 5) == 0
+            assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         await upstream.stop()
 
@@ -82,14 +82,14 @@ async def test_sigterm_lets_an_open_stream_finish_and_then_ends_with_0(tmp_path)
 async def test_an_idle_gateway_ends_at_once_with_0(tmp_path, number):
     async with serving(written(tmp_path, "http://127.0.0.1:1")) as (process, _):
         process.send_signal(number)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
 async def test_a_port_that_is_taken_is_told_in_words(tmp_path):
     taken = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0)
     port = taken.sockets[0].getsockname()[1]
     process = await command("serve", "--config", written(tmp_path, "http://127.0.0.1:1"), "--port", port)
-    _, told = await asyncio.wait_for(process.communicate(), 30)
+    _, told = await asyncio.wait_for(process.communicate(), 90)
     taken.close()
     await taken.wait_closed()
     assert process.returncode == 2

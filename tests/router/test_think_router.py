@@ -206,6 +206,13 @@ def test_a_score_within_the_margin_does_not_change_a_sessions_mode():
     assert seen[1].score == 0.45, "the score that was overruled is told"
 
 
+@pytest.mark.parametrize(("score", "mode"), [(0.25, INSTRUCT), (0.2500001, THINKING)])
+def test_a_score_exactly_at_the_margin_changes_the_mode(score, mode):
+    router = ThinkRouter(ScriptedJudge(1.0, score))
+    router.decide(judged())
+    assert router.decide(judged(session_margin=0.25)).mode is mode
+
+
 def test_without_a_margin_the_score_decides_each_turn():
     router = ThinkRouter(ScriptedJudge(0.9, 0.49, 0.51))
     assert [router.decide(judged(session_margin=0)).mode for _ in range(3)] == [THINKING, INSTRUCT, THINKING]

@@ -178,6 +178,12 @@ def test_with_two_choices_one_finish_is_not_the_end():
     assert b'"error"' in out
 
 
+def test_with_two_choices_a_connection_that_ends_after_one_finish_is_broken_off():
+    out, stream = relay(chunk("stop", index=0), show_usage=False, choices=2)
+    assert stream.error.status == 502
+    assert b'"error"' in out
+
+
 @pytest.mark.parametrize("late", [HELLO, usage_chunk(), b": comment\n\n", DONE, sse({"error": {"message": "x"}})])
 @pytest.mark.parametrize("size", [None, 1])
 def test_nothing_comes_after_done(late, size):
