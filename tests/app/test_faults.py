@@ -201,14 +201,22 @@ async def test_another_replica_is_tried_before_the_first_byte(start, script):
     assert gateway.in_flight() == 0
 
 
-async def test_a_replica_that_refuses_connections_is_passed_over(start):
-    gateway = await start(
-        pools={"fast": {"model": "instruct", "replicas": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}},
-        profiles=NO_FALLBACK,
-    )
-    live = ["http://127.0.0.1:1", gateway.deep.url]
+async def test_a_replica_that_is_known_to_be_down_is_not_even_tried(start):
+    other = await start()
+    live = ["http://127.0.0.1:1", other.fast.url]
     gateway = await start(pools={"fast": {"model": "instruct", "replicas": live}}, profiles=NO_FALLBACK)
-    assert [(await gateway.chat()).status_code for _ in range(4)] == [200] * 4
+    assert [(await gateway.chat()).status_code for _ in range(6)] == [200] * 6
+    assert await gateway.metric("thinkgate_retries_total") == 0
+    assert await gateway.metric("thinkgate_upstream_errors_total", pool="fast", kind="connect") == 0
+
+
+async def test_a_replica_that_has_just_gone_down_is_passed_over(start):
+    other = await start()
+    both = [other.deep.url, other.fast.url]
+    gateway = await start(pools={"fast": {"model": "instruct", "replicas": both}}, profiles=NO_FALLBACK)
+    await other.deep.refuse()
+    assert [(await gateway.chat()).status_code for _ in range(6)] == [200] * 6
+    assert await gateway.metric("thinkgate_retries_total") <= 1
 
 
 async def test_a_plain_500_is_not_tried_on_another_replica(start):
