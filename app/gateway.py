@@ -72,8 +72,9 @@ class Gateway:
         headers = scope["headers"]
         if scope["path"] in self._data_plane and scope["method"] == "POST":
             client = AsgiClient(receive, send, asyncio.get_running_loop())
+            by_name = dict(headers)
             try:
-                self.may_call(scope["path"], headers)
+                caller = self.may_call(scope["path"], by_name)
                 server = self.settings.server
                 body = await read_body(receive, headers, server.max_body_bytes, server.body_timeout_s)
             except ClientGone:
@@ -82,12 +83,12 @@ class Gateway:
                 send_error(client, error)
                 return
             client.watch()
-            self.answer(client, scope["path"], headers, dict(headers), body)
+            self.answer(client, scope["path"], headers, by_name, body, caller)
             await client.finished
             client.close()
             return
         try:
-            scope["thinkgate.caller"] = self.may_call(scope["path"], headers)
+            scope["thinkgate.caller"] = self.may_call(scope["path"], dict(headers))
             if scope["path"] in self._data_plane:
                 raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.", allow="POST")
         except GatewayError as error:
@@ -99,17 +100,20 @@ class Gateway:
         """Is a POST to this path the data plane's, so that the server may call `answer` instead of ASGI?"""
         return path in self._data_plane
 
-    def may_call(self, path: str, headers: Headers) -> Caller:
+    def may_call(self, path: str, by_name: Mapping[bytes, bytes]) -> Caller:
         """The caller of a request. Raises Unauthorized."""
-        return self._auth.caller(path, dict(headers))
+        return self._auth.caller(path, by_name)
 
-    def answer(self, client: Client, path: str, headers: Headers, by_name: Mapping[bytes, bytes], body: bytes) -> None:
-        """Begin to answer a data-plane request whose body has been read. Never raises."""
-        try:
-            caller = self._auth.caller(path, by_name)
-        except GatewayError as error:
-            send_error(client, error)
-            return
+    def answer(
+        self,
+        client: Client,
+        path: str,
+        headers: Headers,
+        by_name: Mapping[bytes, bytes],
+        body: bytes,
+        caller: Caller,
+    ) -> None:
+        """Begin to answer a data-plane request whose key was good and whose body has been read. Never raises."""
         self._data_plane[path].answer(client, headers, by_name, body, caller)
 
     def _backend_judge(self, first: Judge) -> BackendJudge | None:
@@ -120,7 +124,7 @@ class Gateway:
         return BackendJudge(
             instruct_pool(self.pools, j.pool),
             lambda pending, pool: self.planner.instruct_fields(pending, pool),
-            timeout_s=j.timeout_ms / 1e3,
+            timeout_s=(j.timeout_ms or 1000.0) / 1e3,
             first=first if j.kind == "cascade" else None,
             policy=CascadePolicy(j.margin, j.weight),
             question=Question(

@@ -28,7 +28,6 @@ class Server(Section):
     max_body_bytes: int = Field(32 * 1024 * 1024, ge=1024, description="Larger request bodies get 413.")
     body_timeout_s: Seconds = Field(30, description="Longest wait for the next part of a request body; then 408.")
     drain_timeout_s: Seconds = Field(30, description="How long open streams may finish after SIGTERM.")
-    access_log: bool = Field(False, description="One JSON line a request on standard error, without prompt text.")
 
 
 class Key(Section):
@@ -120,8 +119,11 @@ class JudgeSettings(Section):
         description="Which judge. `llm` asks a backend one question; `cascade` asks it only where `linear` is unsure.",
     )
     path: str = Field("", description="Directory of other weights (linear) or of the ONNX classifier (encoder).")
-    timeout_ms: float = Field(
-        20, gt=0, description="Longest wait for a judge that asks a backend (llm, cascade: 1000 is a fair value)."
+    timeout_ms: float | None = Field(
+        None,
+        gt=0,
+        description="Longest wait for a judge that asks a backend (llm, cascade; 1000 where unset). An embedded judge "
+        "is bounded in time by itself.",
     )
     pool: str = Field("", description="Pool that the llm and cascade judges ask; empty: the route's Instruct pool.")
     margin: float = Field(0.15, ge=0, le=1, description="The cascade asks where the score is this near the threshold.")

@@ -23,7 +23,6 @@ PAGE = HERE / "configuration.md"
 EXAMPLE = HERE / "example.yaml"
 
 WITHOUT_EFFECT = {
-    "server.access_log": "no access log is written yet",
     "decisions.url": "there is no decision log yet",
     "decisions.store_prompts": "there is no decision log yet",
     "decisions.keep_days": "there is no decision log yet",

@@ -19,7 +19,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     """Everything that may decide a mode, read off the wire beforehand.
 
     `model_mode` is set where the client named a mode alias (`auto-thinking`), `header` is `x-thinkgate-mode`,
-    `switch` the latest soft switch, `session` the session's key or empty.
+    `switch` the latest soft switch, `session` the session's key or empty. A `dry` run leaves no trace in the session.
     """
 
     profile: Profile
@@ -29,6 +29,7 @@ class RouteRequest(msgspec.Struct, frozen=True):
     fields: FieldIntent = NO_FIELDS
     switch: Mode | None = None
     session: Hashable = ""
+    dry: bool = False
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -185,5 +185,5 @@ class ThinkRouter:
         return self.sessions.recall(request.session, self._clock())
 
     def _remember(self, request: RouteRequest, mode: Mode) -> None:
-        if request.session:
+        if request.session and not request.dry:
             self.sessions.remember(request.session, SessionState(mode, self._clock()))

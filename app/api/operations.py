@@ -22,7 +22,10 @@ def operations(settings: Settings, pools: dict[str, Pool], meters: Meters, judge
             names = [route.pool] if route.pool else [route.instruct, route.thinking]
             ups = [pools[name].up for name in names]
             profile = settings.profiles.get(route.profile)
-            ready[alias] = any(ups) if profile is None or profile.fallback else all(ups)
+            if profile is not None and profile.mode is not None:
+                ready[alias] = pools[route.pool_for(profile.mode)].up
+            else:
+                ready[alias] = any(ups) if profile is None or profile.fallback else all(ups)
         return ready
 
     @api.get("/health/live", summary="Is the process alive?")

@@ -1,10 +1,11 @@
-"""`thinkgate judge …`: train, evaluate, calibrate, explain, score. Knows arguments and terminals; the work is elsewhere."""
+"""`thinkgate judge …`: train, evaluate, calibrate, explain, score. Knows arguments; the work is elsewhere."""
 
 import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,13 @@ def add_parser(subparsers: Any) -> None:
         "--extra", type=Path, action="append", default=[], metavar="FILE", help="rows of your own traffic"
     )
     train.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the weights and their card go")
+    train.add_argument(
+        "--calibrated-like",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="take calibration and metrics from this judge instead of leaving each source out (seconds, not minutes)",
+    )
     train.add_argument("--version", default=None, help="the version that answers will name")
     train.set_defaults(run=_guarded(_train))
 
@@ -50,7 +58,7 @@ def add_parser(subparsers: Any) -> None:
         "--left-out",
         choices=["source", "family"],
         default=None,
-        help="retrain without each source (or each family of sources that share questions) and measure on what was left out",
+        help="retrain without each source (or family of sources that share questions) and measure on it",
     )
     evaluate.set_defaults(run=_guarded(_evaluate))
 
@@ -111,7 +119,14 @@ def _train(arguments: argparse.Namespace) -> int:
     except ImportError as error:
         raise _Failure(f"{_NEEDS_EXTRA} ({error})") from error
     options = {"version": arguments.version} if arguments.version else {}
-    card = recipe.train(arguments.data, arguments.out, arguments.extra, progress=_progress(), **options)
+    card = recipe.train(
+        arguments.data,
+        arguments.out,
+        arguments.extra,
+        calibrated_like=arguments.calibrated_like,
+        progress=_progress(),
+        **options,
+    )
     rows = sum(source["rows"] for source in card["sources"])
     print(f"{card['name']}@{card['version']}: {rows} rows of {len(card['sources'])} sources -> {arguments.out}")
     return 0
@@ -221,7 +236,7 @@ def _score(arguments: argparse.Namespace) -> int:
     if name != "-" and to != "-" and Path(name).resolve() == Path(to).resolve():
         raise _Failure("--input and --output are the same file")
     source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  closed below
-    with source, sys.stdout if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
+    with source, nullcontext(sys.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
         good = bad = 0
         for row in score_rows(judge, _lines(source), arguments.threshold):
             if isinstance(row, BadRow):

@@ -44,6 +44,7 @@ class Exchange:
 
     __slots__ = (
         "_failure",
+        "_holds",
         "_last_s",
         "_reused",
         "_tried",
@@ -73,6 +74,7 @@ class Exchange:
         self._tried: list[Replica] = []
         self._failure: GatewayError | None = None
         self._reused = False
+        self._holds = False
         self.sent_s = 0.0
         self.deadline_s = self._last_s = NEVER_S
 
@@ -152,11 +154,15 @@ class Exchange:
         services.deadlines.keep(self)
         services.meters.overhead.observe(now - self.started_s)
         replica.in_flight += 1
+        self._holds = True
         self.client.listener = self
         connection.send(self.request_head(replica) + self.plan.body, self)
 
     def release(self) -> None:
-        """Give the connection back to its replica."""
+        """Give the connection back to its replica; once an attempt."""
+        if not self._holds:
+            return
+        self._holds = False
         # It may serve another client next: this one must not reach it any more.
         self.client.listener = NOBODY
         self.services.deadlines.drop(self)

@@ -72,7 +72,7 @@ class Planner:
 
     def __init__(self, settings: Settings, router: ThinkRouter, pools: Mapping[str, Pool]) -> None:
         self._router = router
-        self._judge_timeout_s = settings.judge.timeout_ms / 1e3
+        self._judge_timeout_s = (settings.judge.timeout_ms or 1000.0) / 1e3
         self.backend_judge: BackendJudge | None = None
         """Set by the composition where the judge asks a backend."""
         self._pools = dict(pools)
@@ -126,6 +126,7 @@ class Planner:
             fields=request.intent,
             switch=switch,
             session=_session_key(request, headers, caller.tenant),
+            dry=explain,
         )
         decision = self._router.settle(ask)
         judge_s = 0.0
@@ -254,7 +255,7 @@ def _session_key(request: ChatRequest, headers: Mapping[bytes, bytes], tenant: s
     for name in SESSION_HEADERS:
         value = headers.get(name)
         if value:
-            return tenant, value[:256]
+            return tenant, value[:256].decode("latin-1")
     if request.session:
         return tenant, request.session[:256]
     # Hashes, not texts: 100,000 sessions must not keep 100,000 prompts. They hold for this process alone.

@@ -114,6 +114,7 @@ class LaneCycle:
 
     __slots__ = (
         "_by_name",
+        "_caller",
         "_chunked",
         "_head",
         "_headers",
@@ -151,6 +152,11 @@ class LaneCycle:
         protocol.deadlines.keep(self)
         limit = server.max_body_bytes
         self._by_name = dict(self._headers)
+        try:  # before a byte of the body is kept
+            self._caller = protocol.gateway.may_call(path, self._by_name)
+        except GatewayError as error:
+            self._refuse(error)
+            return
         length = self._by_name.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > limit:
             self._refuse(TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes)."))
@@ -176,7 +182,7 @@ class LaneCycle:
             self._protocol.deadlines.drop(self)
             body = bytes(self.body)
             self.body = bytearray()
-            self._protocol.gateway.answer(self, self._path, self._headers, self._by_name, body)
+            self._protocol.gateway.answer(self, self._path, self._headers, self._by_name, body, self._caller)
         else:
             self._more()
 

@@ -27,8 +27,8 @@ EVAL_SHARE = 8  # one item in eight belongs to the evaluation split
 # Large thinking models dwell on easy questions too; without this the miniature would think of them in five tokens, and
 # there would be nothing to save.
 DWELLING = {
-    "en": "The question looks simple, but let me think about it. What is asked? One short answer. I went through it once, "
-    "and now once more to be sure.",
+    "en": "The question looks simple, but let me think about it. What is asked? One short answer. "
+    "I went through it once, and now once more to be sure.",
     "zh": "这个问题看起来很简单，不过让我再想一想。问的是什么？一个简短的回答。我做了一遍，现在再检查一遍。",
 }
 

@@ -297,3 +297,12 @@ def test_the_thinking_budget_of_the_request_is_kept_in_the_decision():
 def test_the_same_request_gives_the_same_decision():
     router = ThinkRouter(ConstantJudge(0.7))
     assert router.decide(judged(session="")) == router.decide(judged(session=""))
+
+
+def test_a_dry_run_leaves_no_trace_in_the_session():
+    router = ThinkRouter(ScriptedJudge(0.9, 0.45))
+    dry = RouteRequest(
+        profile=Profile(), conversation=Conversation(ask="x", turns=2), switch=THINKING, session=SESSION, dry=True
+    )
+    assert router.decide(dry).mode is THINKING
+    assert router.sessions.recall(SESSION, 0.0) is None
