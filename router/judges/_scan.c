@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define MAX_CHARS 4096
-#define EDGE_TOKENS 96
+#define EDGE_TOKENS 40
 #define STEM_CHARS 5
 #define CLASSES 10
 #define SHAPE 26

@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Callable
-from math import sqrt
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ import numpy as np
 from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
 from router.judges.base import Feature, Judgement
 from router.judges.characters import CLASS_OF
-from router.judges.ngrams import EDGE_TOKENS, grams_of, token_of_each
+from router.judges.ngrams import EDGE_TOKENS, Grams, grams_of, token_of_each
 from router.judges.shape import NAMES, circumstances_of, counts_of, shape_of
 from router.judges.weights import EMBEDDED, LinearWeights, load_weights
 
@@ -33,7 +32,7 @@ def text_of(conversation: Conversation) -> str:
 
 def scale_of(tokens: int) -> float:
     """What the summed n-gram weights are multiplied by: between a sum (long texts shout) and a mean (they whisper)."""
-    return 1.0 / sqrt(min(tokens, 3 * EDGE_TOKENS) + 4.0)
+    return float(2.774 * (min(tokens, 3 * EDGE_TOKENS) + 4.0) ** -0.8)
 
 
 class LinearJudge:
@@ -95,27 +94,40 @@ class LinearJudge:
         return scores[left] + share * (scores[right] - scores[left])
 
     def explain(self, conversation: Conversation) -> Judgement:
-        """The same score, with the words and properties that moved it most.
+        """The same score, with the concepts, words and properties that moved it most.
 
-        The names quote at most four words of the ask, so they are content: keep them out of logs as you would the ask.
+        The names quote a few words of the ask, so they are content: keep them out of logs as you would the ask.
         """
         text = text_of(conversation)
         grams = grams_of(text)
-        values = self._table.take((grams.hashes >> self._shift).view(np.int64)).astype(np.float32)
-        if grams.weights is not None:
-            values = values * grams.weights
-        pushes: dict[str, float] = {}
-        by_token = np.bincount(token_of_each(grams), values * scale_of(grams.tokens), minlength=max(1, grams.tokens))
-        for index in np.argsort(-np.abs(by_token))[: 4 * _EXPLAINED].tolist() if grams.tokens else []:
-            word = text[int(grams.starts[index]) : int(grams.ends[min(index + 1, grams.tokens - 1)])].strip()
-            if word:
-                name = f'the wording "{" ".join(word.split())[:40]}"'
-                pushes[name] = pushes.get(name, 0.0) + float(by_token[index])
-        for name, weight, value in zip(
-            NAMES, self._shape, shape_of(conversation, text, counts_of(grams.codes)), strict=True
-        ):
+        pushes = self._pushes_of_words(text, grams)
+        shape = shape_of(conversation, text, counts_of(grams.codes))
+        for name, weight, value in zip(NAMES, self._shape, shape, strict=True):
             if weight * value:
                 pushes[name] = weight * value
         ranked = sorted(pushes.items(), key=lambda item: -abs(item[1]))[:_EXPLAINED]
         features = tuple(Feature(name, round(push, 4)) for name, push in ranked if abs(push) >= _LEAST_PUSH)
         return Judgement(self.score(conversation).score, self.version, features)
+
+    def _pushes_of_words(self, text: str, grams: Grams) -> dict[str, float]:
+        """Log-odds by concept, with the words that stand for it, and by wording where there is no concept."""
+        buckets = (grams.hashes >> self._shift).view(np.int64)
+        values = self._table.take(buckets).astype(np.float32) * scale_of(grams.tokens)
+        if grams.weights is not None:
+            values = values * grams.weights
+        by_token = np.bincount(token_of_each(grams), values, minlength=max(1, grams.tokens))
+        concepts = self.weights.concepts
+        owner = token_of_each(grams).tolist()
+        concept_at = {owner[k]: concepts[b] for k, b in enumerate(buckets.tolist()) if b in concepts}
+        pushes: dict[str, float] = {}
+        words: dict[str, list[str]] = {}
+        for index in range(grams.tokens):
+            word = text[int(grams.starts[index]) : int(grams.ends[index])].strip()
+            concept = concept_at.get(index, f'the wording "{word[:24]}"')
+            pushes[concept] = pushes.get(concept, 0.0) + float(by_token[index])
+            if index in concept_at and word and word not in words.setdefault(concept, []):
+                words[concept].append(word[:24])
+        return {
+            f'{name} ("{", ".join(words[name][:3])}")' if words.get(name) else name: push
+            for name, push in pushes.items()
+        }

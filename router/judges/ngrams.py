@@ -20,7 +20,7 @@ Positions = NDArray[np.int64]
 MAX_CHARS: Final = 4096
 """Longer texts are cut here as a last resort; callers shorten them sensibly before."""
 
-EDGE_TOKENS: Final = 96
+EDGE_TOKENS: Final = 40
 """Tokens at each end of a text that count in full; those between share the weight of one edge."""
 
 STEM_CHARS: Final = 5
@@ -60,8 +60,8 @@ _VALUE_OF: Final = np.arange(len(CLASS_OF), dtype=np.uint64)
 class Grams:
     """The hashed n-grams of one text.
 
-    Words come first, then pairs, triples and stems. `weights[k]` in (0, 1] says how much `hashes[k]` counts, None that all
-    count 1.
+    Words come first, then pairs, triples and stems. `weights[k]` in (0, 1] says how much `hashes[k]` counts, None that
+    all count 1.
     `starts` and `ends` are the tokens' character spans.
     """
 

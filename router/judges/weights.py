@@ -1,11 +1,13 @@
 """A linear judge's weights on disk: `weights.safetensors` beside `judge.json`. Knows the files; never judges.
 
-The tensors are sparse: `buckets` (`uint32[k]`, indices of hash buckets that carry weight) and `values`
-(`float16[k]`), with `shape` (`float32[SIZE]`). Everything a person may want to read is in the JSON.
+The tensors are sparse: `buckets` (`uint32[k]`, indices of hash buckets that carry weight) and `values` (`float16[k]`),
+with `shape` (`float32[SIZE]`); `concept_buckets` (`uint32[c]`) and `concept_numbers` (`uint8[c]`) say which buckets are
+words of which concept. Everything a person may want to read is in the JSON.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from router.judges.base import JudgeError
 from router.judges.shape import SIZE
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Changes whenever features change their meaning; weights of another format are refused."""
 
 TENSORS: Final = "weights.safetensors"
@@ -29,7 +31,8 @@ EMBEDDED: Final = Path(__file__).parent / "weights"
 class LinearWeights:
     """What the linear judge needs: a dense table over hash buckets, the shape's weights, bias, and the calibration.
 
-    `table` is `float32[2**bits]`; the calibrated score is `interp(logit, calibration_logits, calibration_scores)`.
+    `table` is `float32[2**bits]`; `concepts` names the buckets that `explain` has words for; the calibrated score is
+    `interp(logit, calibration_logits, calibration_scores)`.
     """
 
     bits: int
@@ -42,6 +45,7 @@ class LinearWeights:
     version: str
     thresholds: dict[str, float]
     card: dict[str, Any]
+    concepts: Mapping[int, str] = field(default_factory=dict)
 
 
 def load_weights(directory: Path | str = EMBEDDED) -> LinearWeights:
@@ -75,6 +79,7 @@ def load_weights(directory: Path | str = EMBEDDED) -> LinearWeights:
             str(card["version"]),
             {str(ratio): float(value) for ratio, value in card["thresholds"].items()},
             card,
+            _concepts(tensors, card.get("concepts", [])),
         )
     except JudgeError:
         raise
@@ -83,9 +88,16 @@ def load_weights(directory: Path | str = EMBEDDED) -> LinearWeights:
 
 
 def save_weights(
-    directory: Path | str, table: NDArray[np.float32], shape: NDArray[np.float32], card: dict[str, Any]
+    directory: Path | str,
+    table: NDArray[np.float32],
+    shape: NDArray[np.float32],
+    card: dict[str, Any],
+    concepts: Mapping[str, Iterable[int]] | None = None,
 ) -> None:
-    """Write a judge to `directory` (made if need be); `card` has `name`, `version`, `bias`, `calibration`, `thresholds`."""
+    """Write a judge to `directory`; `card` has `name`, `version`, `bias`, `calibration`, `thresholds`.
+
+    `concepts` maps a concept's name, in words for people, to its buckets.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     values = table.astype(np.float16)
@@ -95,7 +107,16 @@ def save_weights(
         "values": values[buckets],
         "shape": shape.astype(np.float32),
     }
+    named = [(bucket, number) for number, own in enumerate((concepts or {}).values()) for bucket in sorted(own)]
+    tensors["concept_buckets"] = np.array([bucket for bucket, _ in named], np.uint32)
+    tensors["concept_numbers"] = np.array([number for _, number in named], np.uint8)
+    card = {**card, "concepts": list(concepts or {})}
     save_file(tensors, directory / TENSORS)
     bits = len(table).bit_length() - 1
     body = json.dumps({"format": FORMAT, "bits": bits, **card}, indent=2, ensure_ascii=False)
     (directory / CARD).write_text(body + "\n", "utf-8")
+
+
+def _concepts(tensors: Mapping[str, NDArray[Any]], names: list[str]) -> dict[int, str]:
+    pairs = zip(tensors["concept_buckets"].tolist(), tensors["concept_numbers"].tolist(), strict=True)
+    return {bucket: str(names[number]) for bucket, number in pairs}

@@ -13,8 +13,8 @@ from router.training.examples import Example
 Vector = NDArray[np.float64]
 
 _MATHS_WORDS: Final = re.compile(
-    r"\b(?:prove|proof|solve|compute|calculate|determine|find all|how many|integers?|equation|function|probability|triangle"
-    r"|polynomial|matrix|remainder|algorithm|puzzle|sequence|maximum|minimum|sum|product|value of|grid|rules)\b"
+    r"\b(?:prove|proof|solve|compute|calculate|determine|find all|how many|integers?|equation|function|probability"
+    r"|triangle|polynomial|matrix|remainder|algorithm|puzzle|sequence|maximum|minimum|sum|product|grid|rules)\b"
     r"|\\[a-z]+|\$|\^|=|证明|求|方程|函数|概率|多少|整数|三角形|最大|最小|計算|確率|方程式",
     re.IGNORECASE,
 )

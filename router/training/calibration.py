@@ -23,16 +23,16 @@ class Calibration:
         return np.interp(logits, self.logits, self.scores)
 
 
-def calibrate(logits: Vector, targets: Vector, weights: Vector, knots: int = 25) -> Calibration:
-    """Isotonic regression of soft targets on out-of-source logits, thinned to `knots` and blended with a logistic fit.
+def calibrate(logits: Vector, truth: Vector, knots: int = 25) -> Calibration:
+    """Isotonic regression of labels (or soft targets) on out-of-source logits, thinned and blended with a logistic fit.
 
     The blend (half and half in log-odds) keeps the map strictly rising, so that scores still rank where isotonic
     regression has steps.
     """
     order = np.argsort(logits, kind="stable")
-    x, y, w = logits[order], targets[order], weights[order]
-    isotonic = IsotonicRegression(y_min=0.005, y_max=0.995, out_of_bounds="clip").fit(x, y, sample_weight=w)
-    slope, offset = _platt(x, y, w)
+    x, y = logits[order], truth[order]
+    isotonic = IsotonicRegression(y_min=0.005, y_max=0.995, out_of_bounds="clip").fit(x, y)
+    slope, offset = _platt(x, y)
     edges = np.unique(np.quantile(x, np.linspace(0.002, 0.998, knots)))
     edges = np.concatenate(([edges[0] - 4.0], edges, [edges[-1] + 4.0]))
     steps = np.clip(isotonic.predict(edges), 0.005, 0.995)
@@ -41,13 +41,13 @@ def calibrate(logits: Vector, targets: Vector, weights: Vector, knots: int = 25)
     return Calibration(edges, scores + np.arange(len(scores)) * 1e-9)
 
 
-def _platt(x: Vector, y: Vector, w: Vector) -> tuple[float, float]:
-    """(slope, offset) of a weighted logistic fit, by Newton's method (Platt, 1999)."""
+def _platt(x: Vector, y: Vector) -> tuple[float, float]:
+    """(slope, offset) of a logistic fit, by Newton's method (Platt, 1999)."""
     slope, offset = 1.0, 0.0
     for _ in range(50):
         p = 1.0 / (1.0 + np.exp(-np.clip(slope * x + offset, -30, 30)))
-        gradient = np.array([np.sum(w * (p - y) * x), np.sum(w * (p - y))])
-        curve = w * p * (1 - p)
+        gradient = np.array([np.sum((p - y) * x), np.sum(p - y)])
+        curve = p * (1 - p)
         cross = np.sum(curve * x)
         hessian = np.array([[np.sum(curve * x * x) + 1e-6, cross], [cross, np.sum(curve) + 1e-6]])
         step = np.linalg.solve(hessian, gradient)

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,8 @@ SOURCE: Final = "thinkgate-composed"
 _INSTRUCTIONS: Final = ("translate", "summary", "extract", "classify", "rewrite", "rag")
 _OPTIONS: Final = re.compile(r"\n\(?[A-J][.):] [^\n]*")
 _STEPS: Final = re.compile(
-    r"(?:let's |please )?(?:think|reason|solve (?:it|this)) step[- ]by[- ]step\.?|answer with (?:only )?the letter[^.\n]*\.?",
+    r"(?:let's |please )?(?:think|reason|solve (?:it|this)) step[- ]by[- ]step\.?"
+    r"|answer with (?:only )?the letter[^.\n]*\.?",
     re.IGNORECASE,
 )
 _PREFACES: Final = (
@@ -32,7 +33,7 @@ _STEP_PHRASES: Final = ("Think step by step.", "Let's think step by step.", "Tak
 
 
 def long_easy(examples: Sequence[Example], count: int, seed: int = 0) -> list[Example]:
-    """An easy instruction (translate, summarise, extract, …) about the text of another example, however hard that is."""
+    """An easy instruction (translate, summarise, extract, …) about the text of another example, hard as that may be."""
     rng = random.Random(seed)
     instructions = [
         (lang, prompt)
@@ -70,11 +71,15 @@ def disguised(examples: Sequence[Example], count: int, seed: int = 1) -> list[Ex
                 text = _OPTIONS.sub("", text)
             else:
                 style = rng.choice(("({}) ", "{}) ", "- {}: "))
-                text = re.sub(r"\n\(?([A-J])[.):] ", lambda match, style=style: "\n" + style.format(match[1]), text)
+                text = re.sub(r"\n\(?([A-J])[.):] ", _restyled(style), text)
         if not has_options or rng.random() < 0.3:
             text = f"{rng.choice(_PREFACES)} {text}" if rng.random() < 0.5 else f"{text}\n{rng.choice(_STEP_PHRASES)}"
         made.append(_variant(example, f"disguised-{number}", text, example.lang, example.target, 0.5 * example.weight))
     return made
+
+
+def _restyled(style: str) -> Callable[[re.Match[str]], str]:
+    return lambda match: "\n" + style.format(match[1])
 
 
 def _variant(origin: Example, name: str, text: str, lang: str, target: float, weight: float) -> Example:

@@ -121,7 +121,7 @@ def routing(examples: Sequence[Example], scores: Vector) -> dict[str, Any]:
             name: {
                 "apgr": _rounded(average_recovered(values, p_instruct, p_thinking)),
                 **{f"pgr@{ratio:.0%}": _rounded(recovered(values, p_instruct, p_thinking, ratio)) for ratio in RATIOS},
-                "accuracy": [_rounded(accuracy_at(values, p_instruct, p_thinking, step / 20)) for step in range(0, 21)],
+                "accuracy": [_rounded(accuracy_at(values, p_instruct, p_thinking, step / 20)) for step in range(21)],
             }
             for name, values in everyone.items()
         },

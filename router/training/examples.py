@@ -46,6 +46,22 @@ class Example:
         return self.p_thinking - self.p_instruct
 
     @property
+    def goal(self) -> float:
+        """The target to fit: raised half-way to 1 in domains whose questions are hard as a class.
+
+        Which single puzzle or competition problem an instruct model happens to miss can hardly be seen in its text, but
+        that it is one can; fitted on single outcomes, half of them easy, the domain itself would look easy. Calibration
+        uses `target`, which is not raised.
+        """
+        hard_domain = self.domain.startswith("puzzle/") or (self.domain == "math/competition" and self.label == 1)
+        return min(0.95, 0.5 + 0.5 * self.target) if hard_domain else self.target
+
+    @property
+    def truth(self) -> float:
+        """What a calibrated score is held to: the label where there is one, else the target."""
+        return self.target if self.hard is None else float(self.hard)
+
+    @property
     def hard(self) -> int | None:
         """The weak label, or else the outcome label: what hard-versus-easy rankings are measured on."""
         return self.label if self.label is not None else self.outcome_label

@@ -33,7 +33,7 @@ def held_out_models(
     names = np.array([fold(example) for example in examples], dtype=object)
     made = np.array([generated(example) for example in examples])
     numbers = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    targets = np.array([example.target for example in examples])
+    targets = np.array([example.goal for example in examples])
     weights = np.array([example.weight for example in examples])
     folds = sorted(set(names[~made]))
     for done, name in enumerate(folds):

@@ -42,6 +42,14 @@ def buckets_of(term: str, bits: int) -> dict[int, float]:
     return shares
 
 
+def concept_buckets(bits: int) -> dict[str, list[int]]:
+    """Concept name -> the buckets of its words."""
+    return {
+        name: sorted({bucket for term in terms for bucket in buckets_of(term, bits)})
+        for name, terms in concepts().items()
+    }
+
+
 def concept_matrix(bits: int) -> csr_matrix:
     """`float64[2**bits, concepts]`: how much a hit of each bucket counts for each concept."""
     rows: list[int] = []

@@ -1,7 +1,7 @@
 """Numbers that say how good a score is. Knows arrays of scores, labels and outcomes; knows no judge.
 
-Throughout, `scores` are P(thinking helps) or anything that orders alike, `labels` 1 (hard) or 0 (easy), `p_instruct` and
-`p_thinking` mean correctness in [0, 1] per question.
+Throughout, `scores` are P(thinking helps) or anything that orders alike, `labels` 1 (hard) or 0 (easy), `p_instruct`
+and `p_thinking` mean correctness in [0, 1] per question.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ RATIOS: Final = (0.1, 0.2, 0.3, 0.5)
 
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
-    """Probability that a random hard row scores above a random easy one, ties counting half; NaN with one class only."""
+    """Probability that a random hard row scores above a random easy one, ties counting half; NaN with one class."""
     values, truth = np.asarray(scores, float), np.asarray(labels, bool)
     hard = int(truth.sum())
     easy = len(truth) - hard
@@ -62,7 +62,7 @@ def accuracy_at(scores: ArrayLike, p_instruct: ArrayLike, p_thinking: ArrayLike,
 
 
 def recovered(scores: ArrayLike, p_instruct: ArrayLike, p_thinking: ArrayLike, ratio: float) -> float:
-    """PGR: the share of the gap between never and always thinking that is recovered at a think ratio (RouteLLM, 2024)."""
+    """PGR: the share of the gap between never and always thinking that is recovered at a think ratio (RouteLLM)."""
     low, high = float(np.mean(np.asarray(p_instruct, float))), float(np.mean(np.asarray(p_thinking, float)))
     if high <= low:
         return float("nan")

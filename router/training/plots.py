@@ -7,7 +7,7 @@ from typing import Any, Final
 import matplotlib
 
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  the backend must be chosen first
+from matplotlib import pyplot  # the backend must be chosen first
 
 _STYLES: Final[Mapping[str, tuple[str, str, float]]] = {
     "judge": ("#0b6e4f", "-", 2.4),

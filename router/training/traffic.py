@@ -49,7 +49,7 @@ def traffic(examples: Sequence[Example], hard_share: float = HARD_SHARE, seed: i
     hard = _level([index for index, example in enumerate(examples) if easy_or_hard(example) == 1], examples, rng)
     easy = _level([index for index, example in enumerate(examples) if easy_or_hard(example) == 0], examples, rng)
     count = min(len(hard), int(len(easy) * hard_share / (1 - hard_share)))
-    return sorted(hard[:count] + easy[: int(round(count * (1 - hard_share) / hard_share))])
+    return sorted(hard[:count] + easy[: round(count * (1 - hard_share) / hard_share)])
 
 
 def with_outcomes(example: Example) -> Example:
@@ -60,8 +60,8 @@ def with_outcomes(example: Example) -> Example:
 def shortcut_free(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     """Short hard prompts, and long easy ones made of an unseen instruction and the text of a hard one, half and half.
 
-    Length points the wrong way, and formulas and maths words stand on both sides. The easy ones keep the source of their
-    text, so that a judge scored on them must not have seen it.
+    Length points the wrong way, and formulas and maths words stand on both sides. The easy ones keep the source of
+    their text, so that a judge scored on them must not have seen it.
     """
     rng = random.Random(seed)
     short = [
@@ -70,6 +70,8 @@ def shortcut_free(examples: Sequence[Example], seed: int = 0) -> list[Example]:
         if example.hard == 1 and len(example.conversation.work) <= _SHORT and example.domain.startswith("math")
     ]
     payloads = [example for example in examples if example.hard == 1 and len(example.conversation.work) >= 120]
+    if not payloads:
+        return []
     easy = []
     for number in range(len(short)):
         first = rng.choice(payloads)
@@ -94,7 +96,7 @@ def shortcut_free(examples: Sequence[Example], seed: int = 0) -> list[Example]:
 
 
 def _level(indices: Sequence[int], examples: Sequence[Example], rng: random.Random) -> list[int]:
-    """The indices in random order, equally many of each source (as many as the median source has, where it has them)."""
+    """The indices in random order, equally many of each source (the median source's number, where it has them)."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index in indices:
         groups[examples[index].source].append(index)

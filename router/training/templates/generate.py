@@ -48,7 +48,7 @@ def filled(prompt: str, rng: random.Random) -> str:
 
 
 def paragraph_examples(each: int = 10, seed: int = 1) -> list[Example]:
-    """For each language, long easy texts and hard asks behind easy talk, so that function words and length say nothing."""
+    """For each language, long easy texts and hard asks behind easy talk: function words and length say nothing."""
     rng = random.Random(seed)
     by_language: dict[str, tuple[list[str], list[str]]] = {}
     for lang, _, prompt, hard in templates():

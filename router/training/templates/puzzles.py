@@ -1,7 +1,8 @@
 """Generated work of known difficulty, with easy asks on the same surface. Knows puzzles and tables; knows no data set.
 
-`asks.tsv` holds a surface, `e` or `h`, and a row of asks. The hard ones need several dependent steps; the easy ones show the same tables, lists, code
-and rules, but ask only to copy, format, look up or describe. So a grid or a list of rules is no evidence by itself.
+`asks.tsv` holds a surface, `e` or `h`, and a row of asks. The hard ones need several dependent steps; the easy ones
+show the same tables, lists, code and rules, but ask only to copy, format, look up or describe. So a grid or a list of
+rules is no evidence by itself.
 """
 
 import random
@@ -10,46 +11,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-_NAMES: Final = (
-    "Ana Bo Carl Dina Eli Fay Gus Hana Ivo Jun Kim Leo Mia Noor Omar Pia 小明 小红 老王 李雷 韩梅梅 张伟".split()
-)
-_WORDS: Final = ("wumpus", "zorp", "blick", "dax", "fep", "gorn", "kiki", "lorp", "mib", "nard", "plim", "quex", "rilt")
-_THINGS: Final = (
-    "apple",
-    "lamp",
-    "key",
-    "book",
-    "coin",
-    "ring",
-    "cup",
-    "hat",
-    "ball",
-    "card",
-    "stone",
-    "leaf",
-    "苹果",
-    "钥匙",
-    "书",
-    "硬币",
-    "帽子",
-)
-_PLACES: Final = (
-    "Oslo",
-    "Lima",
-    "Cairo",
-    "Delhi",
-    "Quito",
-    "Perth",
-    "Tunis",
-    "Riga",
-    "Osaka",
-    "Accra",
-    "北京",
-    "上海",
-    "广州",
-    "成都",
-    "武汉",
-)
+_VOCABULARY: Final = """
+Ana Bo Carl Dina Eli Fay Gus Hana Ivo Jun Kim Leo Mia Noor Omar Pia 小明 小红 老王 李雷 韩梅梅 张伟
+wumpus zorp blick dax fep gorn kiki lorp mib nard plim quex rilt
+apple lamp key book coin ring cup hat ball card stone leaf 苹果 钥匙 书 硬币 帽子
+Oslo Lima Cairo Delhi Quito Perth Tunis Riga Osaka Accra 北京 上海 广州 成都 武汉
+"""
+_NAMES, _WORDS, _THINGS, _PLACES = (line.split() for line in _VOCABULARY.strip().splitlines())
 
 
 def _table(rng: random.Random) -> str:
@@ -107,10 +75,19 @@ def _swaps(rng: random.Random) -> str:
 
 def _code(rng: random.Random) -> str:
     a, b, n = rng.randint(2, 9), rng.randint(2, 9), rng.randint(5, 30)
-    return (
-        f"def f(n):\n    x, y = {a}, {b}\n    for i in range(n):\n        if (x * i + y) % {b} == 0:\n            x, y = y, x + i\n"
-        f"        else:\n            y = (y * {a}) % 97\n    return x - y\n\nprint(f({n}))"
+    lines = (
+        "def f(n):",
+        f"    x, y = {a}, {b}",
+        "    for i in range(n):",
+        f"        if (x * i + y) % {b} == 0:",
+        "            x, y = y, x + i",
+        "        else:",
+        f"            y = (y * {a}) % 97",
+        "    return x - y",
+        "",
+        f"print(f({n}))",
     )
+    return "\n".join(lines)
 
 
 def _facts(rng: random.Random) -> str:
@@ -135,11 +112,13 @@ def _expression(rng: random.Random) -> str:
 
 
 def _log(rng: random.Random) -> str:
-    return "\n".join(
-        f"2026-0{rng.randint(1, 9)}-1{rng.randint(0, 9)} {rng.choice(('INFO', 'WARN', 'ERROR'))} worker-{rng.randint(1, 9)} "
-        f"{rng.choice(('connection reset', 'lock acquired', 'retrying', 'timeout after', 'queue length'))} {rng.randint(1, 900)}"
-        for _ in range(rng.randint(5, 12))
-    )
+    events = ("connection reset", "lock acquired", "retrying", "timeout after", "queue length")
+    lines = []
+    for _ in range(rng.randint(5, 12)):
+        day = f"2026-0{rng.randint(1, 9)}-1{rng.randint(0, 9)}"
+        level = rng.choice(("INFO", "WARN", "ERROR"))
+        lines.append(f"{day} {level} worker-{rng.randint(1, 9)} {rng.choice(events)} {rng.randint(1, 900)}")
+    return "\n".join(lines)
 
 
 _SURFACES: Final[Mapping[str, Callable[[random.Random], str]]] = {
