@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
+import onnx
+import onnxruntime  # noqa: F401 - a missing runtime must fail here, not skip
 import pytest
+import tokenizers
 
 from router.conversation import Conversation
 from router.judges import JudgeError, load_judge
-
-onnx = pytest.importorskip("onnx", reason="needs the encoder extra")
-pytest.importorskip("onnxruntime", reason="needs the encoder extra")
-tokenizers = pytest.importorskip("tokenizers", reason="needs the encoder extra")
 
 WORDS = ["[UNK]", "hello", "weather", "prove", "integers"]
 
