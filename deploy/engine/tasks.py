@@ -6,8 +6,8 @@ judge has to look at the work that it asks for. In between (2-4 steps, 2 digits)
 model trains on it, but it belongs to neither evaluation set.
 
 Training and evaluation never share a prompt: a hash of the item decides its split, whatever the seed. Where the space
-is large (`copy`; `digit` and `sum` beyond one step) the hash covers the problem itself; where it is
-small (look-ups, one step) it covers the whole prompt, so that facts are shared but questions are not. Small talk
+is large (`copy` of two words; `digit` and `sum` beyond one step) the hash covers the problem itself; where it is small
+(look-ups, one word, one step) it covers the whole prompt, so that facts are shared but questions are not. Small talk
 (`chat`) is fixed: there the two sets overlap.
 """
 
@@ -101,8 +101,10 @@ def colour(rng: random.Random, lang: str, steps: int) -> Draft:
 
 def copy(rng: random.Random, lang: str, steps: int) -> Draft:
     """One or two words of a table: a model of this size learns to carry known words over, not to spell new ones."""
-    text = (" " if lang == "en" else "").join(rng.sample(FACTS["copy_words"][lang], rng.choice((1, 1, 2))))
-    return Draft("copy", lang, 0, text, word("copy", lang, rng, x=text), text, text)
+    words = rng.sample(FACTS["copy_words"][lang], rng.choice((1, 1, 2)))
+    text = (" " if lang == "en" else "").join(words)
+    core = text if len(words) > 1 else ""
+    return Draft("copy", lang, 0, core, word("copy", lang, rng, x=text), text, text)
 
 
 def digit(rng: random.Random, lang: str, steps: int) -> Draft:
@@ -118,7 +120,8 @@ def digit(rng: random.Random, lang: str, steps: int) -> Draft:
         lines.append(f"{value}{sign}{operand}={after}")
         value = after
     reasoning = lines[0] if steps == 1 else "\n".join([chain, *lines])
-    return Draft("digit", lang, steps, chain, word("digit", lang, rng, x=chain), str(value), reasoning)
+    core = chain if steps > 1 else ""  # a model without steps can only know the 195 facts by heart
+    return Draft("digit", lang, steps, core, word("digit", lang, rng, x=chain), str(value), reasoning)
 
 
 def sum_(rng: random.Random, lang: str, steps: int) -> Draft:

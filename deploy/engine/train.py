@@ -26,6 +26,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config,
 
 HERE = Path(__file__).parent
 PEAK_RATE = 2e-3
+RESUMED_RATE = 1e-3
 WARMUP_STEPS = 100
 BATCH_TOKENS = 2048
 STEPS = {"instruct": 4800, "thinking": 4800}
@@ -95,11 +96,13 @@ def architecture(encoder: PreTrainedTokenizerFast) -> Qwen3Config:
     )
 
 
-def fit(model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, steps: int, seed: int) -> None:
+def fit(
+    model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, steps: int, seed: int, peak: float
+) -> None:
     decay = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim == 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=peak, betas=(0.9, 0.98), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps))
     started, shown, tokens, losses = time.monotonic(), 0.0, 0, []
     for step, batch in enumerate(batches(model, encoder, seed), 1):
@@ -129,7 +132,7 @@ def fit(model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, ste
 
 
 def rate(step: int, steps: int) -> float:
-    """Linear warm-up, then a cosine to zero, as a share of PEAK_RATE."""
+    """Linear warm-up, then a cosine to zero, as a share of the peak."""
     if step < WARMUP_STEPS:
         return (step + 1) / WARMUP_STEPS
     return 0.5 * (1 + math.cos(math.pi * (step - WARMUP_STEPS) / max(1, steps - WARMUP_STEPS)))
@@ -186,14 +189,18 @@ def save(model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, fo
     net.save_pretrained(folder)
 
 
-def train(model: str, folder: Path, steps: int, seed: int) -> None:
+def train(model: str, folder: Path, steps: int, seed: int, resume: bool) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     started = time.monotonic()
-    encoder = tokenizer.build([*dialogues.SYSTEM_PROMPTS, "system\nuser\nassistant\n"], chat_template(model))
-    net = Qwen3ForCausalLM(architecture(encoder))
+    if resume:
+        encoder = PreTrainedTokenizerFast.from_pretrained(HERE / model)
+        net = Qwen3ForCausalLM.from_pretrained(HERE / model, dtype=torch.float32).train()
+    else:
+        encoder = tokenizer.build([*dialogues.SYSTEM_PROMPTS, "system\nuser\nassistant\n"], chat_template(model))
+        net = Qwen3ForCausalLM(architecture(encoder))
     print(f"{model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f}M parameters, {steps} steps", flush=True)
-    fit(model, net, encoder, steps, seed)
+    fit(model, net, encoder, steps, seed, RESUMED_RATE if resume else PEAK_RATE)
     net.half()  # 11 bits of mantissa halve the file; what is reported below is what was stored
     save(model, net, encoder, folder)
     report(model, net.float().eval(), encoder, 500)
@@ -208,11 +215,13 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=HERE, help="folder for instruct/ and thinking/")
     parser.add_argument("--steps", type=int, help="instead of the model's own number (for trying things out)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the stored weights instead of from nothing")
     args = parser.parse_args()
     if args.model != "all":
-        train(args.model, args.output / args.model, args.steps or STEPS[args.model], args.seed)
+        train(args.model, args.output / args.model, args.steps or STEPS[args.model], args.seed, args.resume)
         return 0
     rest = [f"--output={args.output}", f"--seed={args.seed}", *([f"--steps={args.steps}"] if args.steps else [])]
+    rest += ["--resume"] if args.resume else []
     children = [subprocess.Popen([sys.executable, __file__, model, *rest]) for model in STEPS]
     return max(child.wait() for child in children)
 
