@@ -6,6 +6,8 @@ from typing import Any
 
 OFF_EFFORTS = frozenset({"none", "minimal"})
 ON_EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+EFFORT_FIELDS = frozenset({"reasoning_effort", "reasoning.effort", "output_config.effort"})
+"""What the protocols call an effort: a profile says what each of its levels means."""
 
 
 class FieldError(ValueError):
@@ -47,6 +49,9 @@ def chat_fields(body: Mapping[str, Any]) -> FieldIntent:
     for name in ("enable_thinking", "thinking"):
         value = body.get(name)
         if isinstance(value, dict):  # DeepSeek's and Anthropic's shape: {"type": "enabled" | "disabled"}
+            tokens = value.get("budget_tokens")
+            if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens > 0:
+                budget = tokens
             value = {"disabled": False, "enabled": True, "adaptive": True}.get(str(value.get("type")))
         if value is False:
             off = off or name

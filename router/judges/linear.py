@@ -1,20 +1,22 @@
-"""The default judge: hashed n-grams and the ask's shape, weighed linearly, calibrated. Knows no training."""
+"""The default judge: hashed n-grams, the ask's shape, the orders at its ends; calibrated. Knows no training."""
 
 from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
 from router.judges.base import Feature, Judgement
 from router.judges.characters import CLASS_OF
 from router.judges.ngrams import EDGE_TOKENS, Grams, grams_of, token_of_each
+from router.judges.orders import factor_of, slots_of, standing
 from router.judges.shape import NAMES, circumstances_of, counts_of, shape_of
 from router.judges.weights import EMBEDDED, LinearWeights, load_weights
 
-scan: Callable[[str, bytes, Any, int, bytes, int], tuple[float, int, float]] | None
+scan: Callable[..., tuple[float, int, float, float]] | None
 try:  # the same loop in C, where it could be compiled
     from router.judges._scan import scan
 except ImportError:
@@ -22,6 +24,7 @@ except ImportError:
 
 _CLASS_BYTES: Final = CLASS_OF.tobytes()
 _EXPLAINED: Final = 6  # features named at most
+_DISCOUNT: Final = "the text counts differently under the order it comes with"
 _LEAST_PUSH: Final = 0.05  # log-odds below which a feature is not worth a person's time
 
 
@@ -42,12 +45,14 @@ class LinearJudge:
         self.name = weights.name
         self.version = weights.version
         self.weights = weights
-        self._table = weights.table.astype(np.float16)
+        self._table = weights.table.astype(np.float16, copy=False)
         self._shift_bits = 64 - weights.bits
         self._shift = np.uint64(self._shift_bits)
         self._bias = float(weights.bias)
         self._shape: list[float] = weights.shape.tolist()
         self._shape_bytes = weights.shape.astype(np.float64).tobytes()
+        self._orders_bytes = weights.orders.packed()
+        self._slots = slots_of(weights.meanings)
         self._calibration: tuple[list[float], list[float]] = (
             list(map(float, weights.calibration_logits)),
             list(map(float, weights.calibration_scores)),
@@ -67,10 +72,20 @@ class LinearJudge:
         text = text_of(conversation)
         if scan is None:
             return self.logit_by_numpy(conversation, text)
-        summed, tokens, pushed = scan(
-            text, _CLASS_BYTES, self._table, self._shift_bits, self._shape_bytes, circumstances_of(conversation)
+        slots = self._slots
+        summed, tokens, pushed, turned = scan(
+            text,
+            _CLASS_BYTES,
+            self._table,
+            self._shift_bits,
+            self._shape_bytes,
+            circumstances_of(conversation),
+            slots.keys,
+            slots.concepts,
+            slots.shares,
+            self._orders_bytes,
         )
-        return self._bias + summed * scale_of(tokens) + pushed
+        return self._bias + summed * scale_of(tokens) * factor_of(turned) + pushed
 
     def logit_by_numpy(self, conversation: Conversation, text: str) -> float:
         """The same where no C compiler was: the definition that the C code is held to."""
@@ -79,7 +94,17 @@ class LinearJudge:
         summed = float(values.sum()) if grams.weights is None else float(values @ grams.weights)
         shape = shape_of(conversation, text, counts_of(grams.codes))
         pushed = sum([weight * value for weight, value in zip(self._shape, shape, strict=True)])
-        return self._bias + summed * scale_of(grams.tokens) + pushed
+        stands = self._standing(grams)
+        pushed += float(self.weights.orders.pushing @ stands)
+        return self._bias + summed * scale_of(grams.tokens) * self._factor(stands) + pushed
+
+    def _standing(self, grams: Grams) -> NDArray[np.float64]:
+        orders = self.weights.orders
+        return standing(grams, self.weights.meanings, self._shift, len(orders.pushing) // 2)
+
+    def _factor(self, stands: NDArray[np.float64]) -> float:
+        orders = self.weights.orders
+        return factor_of(float(orders.turning @ stands) + orders.bias)
 
     def calibrated(self, logit: float) -> float:
         """The probability that a logit stands for."""
@@ -100,7 +125,14 @@ class LinearJudge:
         """
         text = text_of(conversation)
         grams = grams_of(text)
+        stands = self._standing(grams)
         pushes = self._pushes_of_words(text, grams)
+        unordered = factor_of(self.weights.orders.bias)
+        summed = sum(pushes.values())
+        for name in pushes:
+            pushes[name] *= unordered
+        pushes |= self._pushes_of_orders(stands)
+        pushes[_DISCOUNT] = summed * (self._factor(stands) - unordered)
         shape = shape_of(conversation, text, counts_of(grams.codes))
         for name, weight, value in zip(NAMES, self._shape, shape, strict=True):
             if weight * value:
@@ -108,6 +140,16 @@ class LinearJudge:
         ranked = sorted(pushes.items(), key=lambda item: -abs(item[1]))[:_EXPLAINED]
         features = tuple(Feature(name, round(push, 4)) for name, push in ranked if abs(push) >= _LEAST_PUSH)
         return Judgement(self.score(conversation).score, self.version, features)
+
+    def _pushes_of_orders(self, stands: NDArray[np.float64]) -> dict[str, float]:
+        """Log-odds by concept at the start or the end of the text."""
+        pushes: dict[str, float] = {}
+        names = self.weights.card.get("concepts", [])
+        for index, push in enumerate((self.weights.orders.pushing * stands).tolist()):
+            half = len(stands) // 2
+            if push:
+                pushes[f"near the {'start' if index < half else 'end'} of the ask: {names[index % half]}"] = push
+        return pushes
 
     def _pushes_of_words(self, text: str, grams: Grams) -> dict[str, float]:
         """Log-odds by concept, with the words that stand for it, and by wording where there is no concept."""

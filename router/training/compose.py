@@ -9,11 +9,17 @@ from typing import Final
 from router.conversation import ASK_HEAD_CHARS, ASK_TAIL_CHARS, Conversation, head_and_tail
 from router.training.examples import Example
 from router.training.holdout import fold_of
-from router.training.templates.generate import EASY_TARGET, filled, templates
+from router.training.templates.generate import EASY_TARGET, filled, orders, templates
 
 SOURCE: Final = "thinkgate-composed"
+LICENSE: Final = "Apache-2.0; the texts as their sources"
+COMPOSED_DOMAIN: Final = "composed/"
+ORDERS: Final = "thinkgate-orders"
 
 _INSTRUCTIONS: Final = ("translate", "summary", "extract", "classify", "rewrite", "rag")
+EASY_ORDERS: Final = 0.6
+"""Share of orders that make a text easy; the others ask for its solution."""
+
 _OPTIONS: Final = re.compile(r"\n\(?[A-J][.):] [^\n]*")
 _STEPS: Final = re.compile(
     r"(?:let's |please )?(?:think|reason|solve (?:it|this)) step[- ]by[- ]step\.?"
@@ -55,6 +61,39 @@ def long_easy(examples: Sequence[Example], count: int, seed: int = 0) -> list[Ex
     return made
 
 
+def ordered(examples: Sequence[Example], count: int, seed: int = 2) -> list[Example]:
+    """Another example's text below, above or inside an order of another language or its own.
+
+    Under an easy order (translate, sum up, proofread, copy, …) it is easy whatever it asks; under an order to solve or
+    check it, it stays what it was. So the order decides, not the text's words.
+    """
+    rng = random.Random(seed)
+    by_kind: dict[str, list[tuple[str, str]]] = {"e": [], "h": []}
+    for lang, kind, order in orders():
+        by_kind[kind].append((lang, order))
+    made = []
+    for number in range(count):
+        payload = rng.choice(examples)
+        easy = rng.random() < EASY_ORDERS
+        found = by_kind["e" if easy else "h"]
+        own = [order for lang, order in found if lang == payload.lang]
+        lang, order = (payload.lang, rng.choice(own)) if own and rng.random() < 0.6 else rng.choice(found)
+        text = payload.conversation.work
+        if len(text) > 500 and rng.random() < 0.5:
+            text = text[: rng.randint(80, 500)]
+        mark = rng.choice(("", "", "", '"', "\u201c", "```", "---"))
+        if mark in ('"', "\u201c"):
+            text = f"{mark}{text}{mark.replace(chr(0x201C), chr(0x201D))}"
+        elif mark:
+            text = f"{mark}\n{text}\n{mark}"
+        join = rng.choice((" ", "\n", "\n\n"))
+        whole = f"{order}{join}{text}" if rng.random() < 0.7 else f"{text}{join}{order.rstrip(':：')}"
+        target = EASY_TARGET if easy else payload.goal
+        weight = 0.6 if easy else 0.6 * payload.weight
+        made.append(_variant(payload, f"{number}", whole, lang, target, weight, ORDERS))
+    return made
+
+
 def disguised(examples: Sequence[Example], count: int, seed: int = 1) -> list[Example]:
     """The same question without its options, with them renamed, behind a preface, or with a "step by step" phrase.
 
@@ -74,7 +113,7 @@ def disguised(examples: Sequence[Example], count: int, seed: int = 1) -> list[Ex
                 text = re.sub(r"\n\(?([A-J])[.):] ", _restyled(style), text)
         if not has_options or rng.random() < 0.3:
             text = f"{rng.choice(_PREFACES)} {text}" if rng.random() < 0.5 else f"{text}\n{rng.choice(_STEP_PHRASES)}"
-        made.append(_variant(example, f"disguised-{number}", text, example.lang, example.target, 0.5 * example.weight))
+        made.append(_variant(example, f"disguised-{number}", text, example.lang, example.goal, 0.5 * example.weight))
     return made
 
 
@@ -82,14 +121,17 @@ def _restyled(style: str) -> Callable[[re.Match[str]], str]:
     return lambda match: "\n" + style.format(match[1])
 
 
-def _variant(origin: Example, name: str, text: str, lang: str, target: float, weight: float) -> Example:
+def _variant(
+    origin: Example, name: str, text: str, lang: str, target: float, weight: float, source: str = SOURCE
+) -> Example:
     """A generated example that leaves with the source of its text when that is left out."""
     text = head_and_tail(text.strip(), ASK_HEAD_CHARS, ASK_TAIL_CHARS)
     return replace(
         origin,
-        id=f"{SOURCE}-{name}",
-        source=SOURCE,
+        id=f"{source}-{name}",
+        source=source,
         lang=lang,
+        domain=f"{COMPOSED_DOMAIN}{origin.domain}",  # an easy order about a puzzle is none: `goal` must not raise it
         conversation=Conversation(ask=text, chars=len(text)),
         target=target,
         weight=weight,
@@ -97,5 +139,6 @@ def _variant(origin: Example, name: str, text: str, lang: str, target: float, we
         outcome_label=None,
         p_instruct=None,
         p_thinking=None,
+        license=LICENSE,
         facts={"fold": fold_of(origin)},
     )

@@ -27,19 +27,24 @@ LEAST_ROWS: Final = 200
 _LEAST_CLASS: Final = 20
 
 
-def evaluate(examples: Sequence[Example], scores: Vector) -> dict[str, Any]:
-    """Everything that the examples allow: ranking by label, calibration, per-source gain, and recovered gain."""
+def evaluate(examples: Sequence[Example], scores: Vector, ranks: Vector | None = None) -> dict[str, Any]:
+    """Everything that the examples allow: ranking by label, calibration, per-source gain, and recovered gain.
+
+    `ranks` orders the examples where `scores` cannot: nested calibrations, one a source, shift whole sources against
+    one another, which no judge in use does. By default the scores do.
+    """
+    ranks = scores if ranks is None else ranks
     report: dict[str, Any] = {
         "rows": len(examples),
-        "weak_label": ranking(examples, scores, lambda example: example.label),
-        "hard_vs_easy": ranking(examples, scores, lambda example: example.hard),
+        "weak_label": ranking(examples, ranks, lambda example: example.label),
+        "hard_vs_easy": ranking(examples, ranks, lambda example: example.hard),
         "calibration": calibration_of(examples, scores),
-        "gain": gain_by_source(examples, scores),
+        "gain": gain_by_source(examples, ranks),
     }
     known = [index for index, example in enumerate(examples) if example.gain is not None]
     if known:
         chosen = [examples[index] for index in known]
-        report["routing"] = routing(chosen, scores[known])
+        report["routing"] = routing(chosen, ranks[known])
     return report
 
 

@@ -42,27 +42,30 @@ def buckets_of(term: str, bits: int) -> dict[int, float]:
     return shares
 
 
-def concept_buckets(bits: int) -> dict[str, list[int]]:
-    """Concept name -> the buckets of its words."""
-    return {
-        name: sorted({bucket for term in terms for bucket in buckets_of(term, bits)})
-        for name, terms in concepts().items()
-    }
+def concept_buckets(bits: int) -> dict[str, dict[int, float]]:
+    """Concept name -> bucket -> the share of a term that a hit of it stands for."""
+    found: dict[str, dict[int, float]] = {}
+    for name, terms in concepts().items():
+        shares = found.setdefault(name, {})
+        for term in terms:
+            for bucket, share in buckets_of(term, bits).items():
+                shares[bucket] = max(share, shares.get(bucket, 0.0))
+    return found
+
+
+def meanings_of(bits: int) -> dict[int, list[tuple[int, float]]]:
+    """Bucket -> (number of the concept, share) of each of its concepts, as serving reads them from the weights."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    for number, shares in enumerate(concept_buckets(bits).values()):
+        for bucket, share in shares.items():
+            found.setdefault(bucket, []).append((number, share))
+    return found
 
 
 def concept_matrix(bits: int) -> csr_matrix:
     """`float64[2**bits, concepts]`: how much a hit of each bucket counts for each concept."""
-    rows: list[int] = []
-    columns: list[int] = []
-    values: list[float] = []
-    for column, terms in enumerate(concepts().values()):
-        shares: dict[int, float] = {}
-        for term in terms:
-            for bucket, share in buckets_of(term, bits).items():
-                shares[bucket] = max(share, shares.get(bucket, 0.0))
-        rows += shares
-        columns += [column] * len(shares)
-        values += shares.values()
+    entries = [(bucket, number, share) for bucket, found in meanings_of(bits).items() for number, share in found]
+    rows, columns, values = zip(*entries, strict=True)
     return csr_matrix((values, (rows, columns)), shape=(1 << bits, len(concepts())), dtype=np.float64)
 
 

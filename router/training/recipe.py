@@ -19,7 +19,7 @@ from router.training.model import RECIPE, Recipe, fit
 from router.training.report import measure_left_out, without_curves
 
 NAME: Final = "linear"
-VERSION: Final = "2026.11.1"
+VERSION: Final = "2026.11.3"
 Progress = Callable[[str, int, int], None]
 
 
@@ -69,7 +69,7 @@ def train(
         "metrics": metrics,
         "sources": _sources(everything),
     }
-    save_weights(out, model.table, model.shape, card, concept_buckets(recipe.bits))
+    save_weights(out, model.table, model.shape, model.orders, card, concept_buckets(recipe.bits))
     progress("done", 1, 1)
     return card
 

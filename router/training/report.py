@@ -87,10 +87,9 @@ def measure_left_out(
             mixed += zip(free, model.logits(own).tolist(), strict=True)
     measured = np.flatnonzero(~np.isnan(logits))
     kept = [everything[index] for index in measured.tolist()]
-    report = evaluate(kept, nested_scores(kept, logits[measured], fold))
+    report = evaluate(kept, nested_scores(kept, logits[measured], fold), logits[measured])
     chosen = traffic(kept)
     if chosen:
-        # Ranked by logit: a calibration per source would shift whole sources against one another.
         report["traffic"] = routing([with_outcomes(kept[row]) for row in chosen], logits[measured][chosen])
     if mixed:
         report["shortcut_free"] = _shortcut_report(mixed)

@@ -38,6 +38,14 @@ def templates() -> Iterator[tuple[str, str, str, bool]]:
             yield lang, "hard" if kind == "h" else "easy", prompt, kind == "h"
 
 
+def orders() -> Iterator[tuple[str, str, str]]:
+    """(language, `e` or `h`, order) of every order about a text: easy ones, and ones to solve or check it."""
+    for line in (_DIRECTORY / "orders.tsv").read_text("utf-8").splitlines():
+        lang, kind, *found = line.split("\t")
+        for order in found:
+            yield lang, kind, order.strip()
+
+
 def filled(prompt: str, rng: random.Random) -> str:
     """`prompt` with each slot drawn anew."""
     while "{n}" in prompt:

@@ -1,0 +1,1 @@
+"""Learning when to think from a pair's own outcomes: pure parts. Serving code never imports them; no network I/O."""
