@@ -61,10 +61,13 @@ def parse_settings(data: Any, environ: Mapping[str, str]) -> Settings:
         if route.family not in families:
             raise ConfigError(f"routes.{alias}.family: `{route.family}` is not known{_nearest(route.family, families)}")
         kind = families[route.family].kind
-        if (kind == "hybrid") != bool(route.pool):
-            need = "`pool`" if kind == "hybrid" else "`instruct` and `thinking`"
-            raise ConfigError(f"routes.{alias}: family `{route.family}` is a {kind} and needs {need}")
+        if (kind != "pair") != bool(route.pool):
+            need = "`instruct` and `thinking`" if kind == "pair" else "`pool`"
+            raise ConfigError(f"routes.{alias}: family `{route.family}` is {_KINDS[kind]} and needs {need}")
     return settings
+
+
+_KINDS = {"pair": "a pair", "hybrid": "a hybrid", "self-judging": "one model that judges itself"}
 
 
 def _expand(value: Any, environ: Mapping[str, str], missing: list[str], where: str) -> Any:

@@ -2,12 +2,23 @@
 
 GatewayError
 ├── BadRequest            400   the body or a header cannot be honoured; `param` names it
+├── InvalidHttp           400   the request is not HTTP
 ├── Unauthorized          401
+├── Forbidden             403   the key is good, but not for this
 ├── ModelNotFound         404
+├── ResponseNotFound      404   no response of this id that the tenant's requests have made
 ├── NotFound              404   unknown path
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408   the client did not send its body in time
+├── TooManyFeedbacks      409   the decision has as much feedback as it may have
 ├── TooLarge              413
+├── IdempotencyKeyReused  422   the idempotency key was used for something else
+├── HeadersTooLarge       431
+├── RateLimited           429   the key or its tenant has used up what it may; `Retry-After` says until when
+├── AuthUnavailable       503   a token's key is not known yet, or its issuer cannot be reached
+├── LogUnavailable        503   the decision log cannot be used now
+├── PoolFull              503   the pool has no place, nor its queue; `Retry-After` is sent
+├── Stopping              503   the gateway is about to end; another one may answer
 ├── UpstreamBusy          503   every replica is unreachable or full; `Retry-After` is sent
 ├── UpstreamFailed        502   the backend broke the connection or spoke nonsense
 ├── UpstreamTimeout       504   no first byte, or silence, for longer than the setting allows
@@ -49,6 +60,10 @@ class BadRequest(GatewayError):
     status, type, code = 400, "invalid_request_error", "invalid_request"
 
 
+class InvalidHttp(GatewayError):
+    status, type, code = 400, "invalid_request_error", "invalid_http"
+
+
 class Unauthorized(GatewayError):
     status, type, code = 401, "authentication_error", "invalid_api_key"
 
@@ -56,8 +71,16 @@ class Unauthorized(GatewayError):
         return [*super().headers(), (b"www-authenticate", b"Bearer")]
 
 
+class Forbidden(GatewayError):
+    status, type, code = 403, "permission_error", "not_allowed"
+
+
 class ModelNotFound(GatewayError):
     status, type, code = 404, "invalid_request_error", "model_not_found"
+
+
+class ResponseNotFound(GatewayError):
+    status, type, code = 404, "invalid_request_error", "response_not_found"
 
 
 class NotFound(GatewayError):
@@ -79,8 +102,40 @@ class RequestTimeout(GatewayError):
     status, type, code = 408, "invalid_request_error", "request_timeout"
 
 
+class TooManyFeedbacks(GatewayError):
+    status, type, code = 409, "invalid_request_error", "too_much_feedback"
+
+
+class IdempotencyKeyReused(GatewayError):
+    status, type, code = 422, "invalid_request_error", "idempotency_key_reused"
+
+
 class TooLarge(GatewayError):
     status, type, code = 413, "invalid_request_error", "request_too_large"
+
+
+class HeadersTooLarge(GatewayError):
+    status, type, code = 431, "invalid_request_error", "headers_too_large"
+
+
+class RateLimited(GatewayError):
+    status, type, code = 429, "rate_limit_error", "rate_limit_exceeded"
+
+
+class AuthUnavailable(GatewayError):
+    status, type, code = 503, "server_error", "auth_unavailable"
+
+
+class LogUnavailable(GatewayError):
+    status, type, code = 503, "server_error", "decisions_unavailable"
+
+
+class PoolFull(GatewayError):
+    status, type, code = 503, "server_error", "pool_full"
+
+
+class Stopping(GatewayError):
+    status, type, code = 503, "server_error", "gateway_stopping"
 
 
 class UpstreamBusy(GatewayError):
@@ -112,6 +167,16 @@ class UpstreamError(GatewayError):
         self.status = status
         self.type = type
         self.code = status if code is None else code
+
+    @classmethod
+    def from_event(cls, payload: bytes) -> "GatewayError":
+        """An error that came as an event of a stream whose status was 200; its `code` may tell the status."""
+        try:
+            error = msgspec.json.decode(payload)["error"]
+            code = error["code"]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
+            code = None
+        return cls.from_answer(code if isinstance(code, int) and 400 <= code < 600 else 502, payload)
 
     @classmethod
     def from_answer(cls, status: int, body: bytes, retry_after: bytes = b"") -> "GatewayError":

@@ -6,124 +6,246 @@ the gateway's whole work (docs/benchmarks.md). Under the gateway's own server it
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import httpx
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import Response
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 
+from app.api.console import console, console_paths
+from app.api.decisions import decisions
 from app.api.documentation import document_data_plane
 from app.api.dry_run import dry_run
+from app.api.feedback import feedback
 from app.api.models import models
 from app.api.operations import VERSION, operations
+from app.api.savings import savings
 from app.auth import Authenticator
+from app.callers import anyone, callers_from
+from app.config_file import ConfigError
 from app.dataplane.asgi_client import AsgiClient, Receive, Send, read_body
-from app.dataplane.chat import ChatEndpoint
-from app.dataplane.client import Client, ClientGone, Headers
-from app.dataplane.headers import lines_of
-from app.dataplane.plan import Caller, Planner
-from app.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound
+from app.dataplane.chat import chat
+from app.dataplane.client import Client, ClientGone, Endpoint
+from app.dataplane.completions.endpoint import completions
+from app.dataplane.deadlines import Deadlines
+from app.dataplane.exchange import Exchange
+from app.dataplane.messages.endpoint import count_tokens, messages
+from app.dataplane.passthrough.endpoint import PASSED_THROUGH, PassThroughEndpoint
+from app.dataplane.plan import Caller
+from app.dataplane.planner import Planner
+from app.dataplane.request_head import RequestHead
+from app.dataplane.responses.by_id import ResponseById, is_by_id
+from app.dataplane.responses.endpoint import ResponsesEndpoint
+from app.dataplane.responses.made import MadeResponses
+from app.dataplane.second_answer import Rescuer
+from app.dataplane.services import Services
+from app.decisions.log import DecisionLog
+from app.decisions.url import StoreMissing, store_for
+from app.error_answers import naming, one_error_shape, send_error
+from app.errors import GatewayError, MethodNotAllowed, RateLimited
 from app.judging.backend_judge import BackendJudge, instruct_pool
+from app.keys.keyring import Keyring
 from app.metrics import Meters
+from app.observing.build import observer_for
+from app.oidc.build import issuer_for, token_check
+from app.pools.discovery import Discovery
 from app.pools.health import HealthChecks
 from app.pools.pool import Pool
+from app.pools.replica import Replica
 from app.settings import Settings
+from app.shadowing.shadows import Shadows, shadows_of
+from app.state.shared import Shared
+from app.state.stable import stable_hash
 from router.judges import load_judge
 from router.judges.base import Judge
 from router.judges.cascade import CascadePolicy
 from router.judges.question import NO, QUESTION, YES, Question
-from router.session import MemorySessions
 from router.think_router import ThinkRouter
 
-log = logging.getLogger("thinkgate")
+CLOSE_AFTER_S = 30.0  # questions to a backend that were asked before a reload are answered by then
+_FIXED_SERVER = ("host", "port", "listeners", "workers")
+_FIXED = ("decisions", "state", "access_log", "tracing")
 
 
 class Gateway:
     """The ASGI application."""
 
     def __init__(self, settings: Settings, judge: Judge, health_transport: httpx.AsyncBaseTransport | None) -> None:
-        self.settings = settings
-        self.pools = {name: Pool(name, pool, settings.timeouts) for name, pool in settings.pools.items()}
-        self.meters = Meters(self.pools.values())
-        sessions = MemorySessions(settings.sessions.capacity, settings.sessions.ttl_s)
-        asking = self._backend_judge(judge)
-        self.router = ThinkRouter(asking or judge, sessions=sessions, default_mode=settings.judge.on_failure)
-        self.planner = Planner(settings, self.router, self.pools)
-        self.planner.backend_judge = asking
-        for name, profile in self.planner.profiles.items():
-            self.meters.threshold.labels(name).set(profile.threshold)
-        self._auth = Authenticator(settings.auth)
+        self.stopping = False
+        self.pools: dict[str, Pool] = {}  # one for good: others look at it
+        self.meters = Meters(self.pools.values(), lambda: self.planner.policies)
+        self.decisions = decision_log(settings, self.meters)
+        self._observer = observer_for(settings.access_log, settings.tracing, self.meters.observations_dropped)
+        self.shared = Shared(settings, self.meters, lambda: self.planner.policies)
+        self._sessions, self._ledgers = self.shared.sessions, self.shared.ledgers
+        self._deadlines = Deadlines()
+        self._discovery = Discovery(self.pools.values())
         self._health = HealthChecks(
-            self.pools.values(), settings.health, lambda _pool, _replica: None, transport=health_transport
+            self.pools.values(), settings.health, self._replica_changed, transport=health_transport
         )
-        self._data_plane = {"/v1/chat/completions": ChatEndpoint(settings, self.planner, self.meters)}
+        self._responses = MadeResponses()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._use(self._make(settings, judge))
+
+    def apply(self, settings: Settings, judge: Judge) -> list[str]:
+        """Use another configuration from now on, as a whole or not at all; what still needs a restart.
+
+        Requests that have begun end by the old one. Raises ConfigError.
+        """
+        settings, unchanged = keep_fixed(settings, self.settings)
+        parts = self._make(settings, judge)
+        keyring, asking, rescuer = self._keyring, self.planner.backend_judge, self.planner.rescuer
+        shadows = self._services.shadows
+        parts.planner.policies.succeed(self.planner.policies)
+        parts.keyring.succeed(keyring)
+        self._use(parts)
+        self._discovery.refresh()
+        self._keyring.start()
+        self._close(keyring.stop())
+        if asking is not None:
+            self._close(_later(asking.close))
+        if rescuer is not None:
+            self._close(_later(rescuer.close))
+        if shadows is not None:
+            self._close(_later(shadows.close))
+        return unchanged
+
+    def _make(self, settings: Settings, judge: Judge) -> "_Parts":
+        """All that depends on the configuration; touches nothing that is in use. Raises ConfigError."""
+        pools = pools_from(settings)
+        keyring = Keyring(settings.auth, self._keys_changed, issuer_for(settings.auth, self.meters.oidc_fetches))
+        asking = self._backend_judge(settings, judge, pools, lambda: planner)
+        router = ThinkRouter(asking or judge, sessions=self._sessions, default_mode=settings.judge.on_failure)
+        planner = Planner(settings, router, pools)
+        planner.backend_judge = asking
+        planner.rescuer = Rescuer(planner, settings.timeouts)
+        if self.shared.sharing is not None:
+            planner.opening_hash = stable_hash
+        shadows = shadows_of(settings, planner, self.decisions, self.meters.shadows)
+        return _Parts(settings, pools, keyring, router, planner, shadows)
+
+    def _use(self, parts: "_Parts") -> None:
+        """Put the parts in the places of those in use."""
+        settings = self.settings = parts.settings
+        self.router, self.planner, self._keyring = parts.router, parts.planner, parts.keyring
+        for name, pool in self.pools.items():
+            if name in parts.pools:
+                parts.pools[name].succeed(pool)
+            else:
+                pool.retire()
+        self.pools.clear()
+        self.pools.update(parts.pools)
+        self._sessions.capacity, self._sessions.ttl_s = settings.sessions.capacity, settings.sessions.ttl_s
+        self._health.settings = settings.health
+        self._auth = self._authenticator(settings)
+        self._ledgers.forget_unused()
+        self._services = Services(
+            self.planner,
+            self.meters,
+            settings.timeouts,
+            self.decisions,
+            self._deadlines,
+            self._observer,
+            parts.shadows,
+        )
+        self._data_plane = self._endpoints()
         self.api = self._control_plane(f"{self.router.judge.name}@{self.router.judge.version}")
+
+    def _close(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """ASGI entry: key first, then the data plane or FastAPI."""
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        headers = scope["headers"]
-        if scope["path"] in self._data_plane and scope["method"] == "POST":
+        head = RequestHead(scope["path"], scope["headers"])
+        path, by_name = head.path, head.by_name
+        endpoint = self._endpoint(scope["method"], path, scope["query_string"])
+        if endpoint is not None:
             client = AsgiClient(receive, send, asyncio.get_running_loop())
-            by_name = dict(headers)
             try:
-                caller = self.may_call(scope["path"], by_name)
+                caller = self.may_call(path, by_name)
                 server = self.settings.server
-                body = await read_body(receive, headers, server.max_body_bytes, server.body_timeout_s)
+                body = await read_body(receive, head.headers, server.max_body_bytes, server.body_timeout_s)
             except ClientGone:
                 return
             except GatewayError as error:
-                send_error(client, error)
+                send_error(client, error, path, by_name)
                 return
             client.watch()
-            self.answer(client, scope["path"], headers, by_name, body, caller)
+            endpoint.answer(client, head, body, caller)
             await client.finished
             client.close()
             return
         try:
-            scope["thinkgate.caller"] = self.may_call(scope["path"], dict(headers))
-            if scope["path"] in self._data_plane:
-                raise MethodNotAllowed(f"{scope['path']} takes POST, not {scope['method']}.", allow="POST")
+            scope["thinkgate.caller"] = self.may_call(path, by_name)
+            allowed = "POST" if path in self._data_plane else is_by_id(path)
+            if allowed:
+                raise MethodNotAllowed(f"{path[:200]} takes {allowed}, not {scope['method']}.", allow=allowed)
         except GatewayError as error:
-            send_error(AsgiClient(receive, send, asyncio.get_running_loop()), error)
+            send_error(AsgiClient(receive, send, asyncio.get_running_loop()), error, path, by_name)
             return
-        await self.api(scope, receive, send)
+        await self.api(scope, receive, naming(send, by_name))
+
+    def _endpoints(self) -> dict[str, Endpoint]:
+        """The data plane's endpoints by path; all take POST."""
+        services = self._services
+        passed: dict[str, Endpoint] = {path: PassThroughEndpoint(services, path) for path in PASSED_THROUGH}
+        return {
+            "/v1/chat/completions": chat(services),
+            "/v1/completions": completions(services),
+            "/v1/responses": ResponsesEndpoint(services, self._responses),
+            "/v1/messages": messages(services),
+            "/v1/messages/count_tokens": count_tokens(services),
+            **passed,
+        }
+
+    def _endpoint(self, method: str, path: str, query: bytes) -> Endpoint | None:
+        """Who answers a request of the data plane; None for what is FastAPI's."""
+        if method == "POST" and path in self._data_plane:
+            return self._data_plane[path]
+        if method == is_by_id(path):
+            return ResponseById(self._services, self._responses, query)
+        return None
 
     def serves_directly(self, path: str) -> bool:
         """Is a POST to this path the data plane's, so that the server may call `answer` instead of ASGI?"""
         return path in self._data_plane
 
     def may_call(self, path: str, by_name: Mapping[bytes, bytes]) -> Caller:
-        """The caller of a request. Raises Unauthorized."""
-        return self._auth.caller(path, by_name)
+        """The caller of a request. Raises as its key does; a data-plane request is counted, and RateLimited raised."""
+        try:
+            caller = self._auth.caller(path, by_name)
+            if caller.ledger is not None and path in self._data_plane:
+                caller.ledger.request(monotonic())
+        except GatewayError as error:
+            if isinstance(error, RateLimited):
+                self.meters.shed("limit").inc()
+            if self._observer is not None and path in self._data_plane:
+                self._observer.turned_away(path, error.status)
+            raise
+        return caller
 
-    def answer(
-        self,
-        client: Client,
-        path: str,
-        headers: Headers,
-        by_name: Mapping[bytes, bytes],
-        body: bytes,
-        caller: Caller,
-    ) -> None:
+    def answer(self, client: Client, head: RequestHead, body: bytes, caller: Caller) -> None:
         """Begin to answer a data-plane request whose key was good and whose body has been read. Never raises."""
-        self._data_plane[path].answer(client, headers, by_name, body, caller)
+        self._data_plane[head.path].answer(client, head, body, caller)
 
-    def _backend_judge(self, first: Judge) -> BackendJudge | None:
+    def _backend_judge(
+        self, settings: Settings, first: Judge, pools: dict[str, Pool], planner: Callable[[], Planner]
+    ) -> BackendJudge | None:
         """The judge that asks a backend, where the settings want one; `first` is a cascade's own."""
-        j = self.settings.judge
+        j = settings.judge
         if j.kind not in ("llm", "cascade"):
             return None
         return BackendJudge(
-            instruct_pool(self.pools, j.pool),
-            lambda pending, pool: self.planner.instruct_fields(pending, pool),
+            instruct_pool(pools, j.pool),
+            lambda pending, pool: planner().instruct_fields(pending, pool),
             timeout_s=(j.timeout_ms or 1000.0) / 1e3,
             first=first if j.kind == "cascade" else None,
             policy=CascadePolicy(j.margin, j.weight),
@@ -134,16 +256,55 @@ class Gateway:
             ),
         )
 
+    def _authenticator(self, settings: Settings) -> Authenticator:
+        everyone = anyone(settings, self._ledgers)
+        if settings.auth is None:
+            return Authenticator(None, anyone=everyone)
+        callers = callers_from(self._keyring.grants(), settings, self._ledgers)
+        tokens = token_check(self._keyring.issuer, settings, self._ledgers)
+        return Authenticator(callers, (*settings.auth.open_paths, *console_paths(settings.console)), everyone, tokens)
+
+    def _keys_changed(self) -> None:
+        """The keys file has changed, or one of its keys has expired."""
+        self._auth.replace(callers_from(self._keyring.grants(), self.settings, self._ledgers))
+
+    def _replica_changed(self, pool: Pool, replica: Replica) -> None:
+        """A health check has found another state."""
+        pool.capacity_changed()
+        for waiting in self._deadlines.kept():
+            if isinstance(waiting, Exchange):
+                waiting.move_on()
+
     def _control_plane(self, judge: str) -> FastAPI:
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            if self.decisions is not None:
+                self.decisions.start()
+            if self._observer is not None:
+                self._observer.start()
+            await self.shared.start()
+            self._keyring.start()
+            await self._discovery.start()
             await self._health.start()
             yield
+            await self._keyring.stop()
+            await self._discovery.stop()
             await self._health.stop()
+            for task in self._closing:
+                task.cancel()
+            if self._services.shadows is not None:
+                await self._services.shadows.close()
+            if self.planner.rescuer is not None:
+                await self.planner.rescuer.close()
             if self.planner.backend_judge is not None:
                 await self.planner.backend_judge.close()
             for pool in self.pools.values():
                 pool.close()
+            await self.shared.stop()
+            if self.decisions is not None:
+                await self.decisions.stop()
+            if self._observer is not None:
+                await self._observer.stop()
 
         api = FastAPI(
             title="ThinkGate",
@@ -152,12 +313,43 @@ class Gateway:
             lifespan=lifespan,
             redirect_slashes=False,
         )
-        api.include_router(operations(self.settings, self.pools, self.meters, judge))
+        api.include_router(operations(self.settings, self.pools, self.meters, judge, lambda: self.stopping))
         api.include_router(models(self.settings))
         api.include_router(dry_run(self.planner, self.settings.server))
+        api.include_router(decisions(self.decisions))
+        api.include_router(
+            feedback(self.decisions, self.settings.server, lambda mode, word: self.meters.feedback(mode, word).inc())
+        )
+        api.include_router(savings(self.decisions))
+        api.include_router(console(self.settings.console))
         document_data_plane(api)
-        _one_error_shape(api)
+        one_error_shape(api)
         return api
+
+
+async def _later(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await asyncio.sleep(CLOSE_AFTER_S)
+    await close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a configuration makes."""
+
+    settings: Settings
+    pools: dict[str, Pool]
+    keyring: Keyring
+    router: ThinkRouter
+    planner: Planner
+    shadows: Shadows | None
+
+
+def keep_fixed(settings: Settings, old: Settings) -> tuple[Settings, list[str]]:
+    """The new settings with the old ones' values where only a restart can change them, and the names of those."""
+    names = [f"server.{n}" for n in _FIXED_SERVER if getattr(settings.server, n) != getattr(old.server, n)]
+    server = settings.server.model_copy(update={n: getattr(old.server, n) for n in _FIXED_SERVER})
+    names += [name for name in _FIXED if getattr(settings, name) != getattr(old, name)]
+    return settings.model_copy(update={"server": server, **{name: getattr(old, name) for name in _FIXED}}), names
 
 
 def create_app(
@@ -167,6 +359,34 @@ def create_app(
     if judge is None:
         judge = judge_from(settings)
     return Gateway(settings, judge, health_transport)
+
+
+def decision_log(settings: Settings, meters: Meters) -> DecisionLog | None:
+    """The configured log, which opens nothing before it is started. Raises ConfigError where it cannot be made."""
+    kept = settings.decisions
+    if not kept.url:
+        return None
+    try:
+        store = store_for(kept.url)
+    except (StoreMissing, ValueError) as error:
+        raise ConfigError(f"decisions.url: {error}") from error
+    return DecisionLog(
+        store,
+        keep_days=kept.keep_days,
+        store_prompts=kept.store_prompts,
+        dropped=meters.decisions_dropped,
+    )
+
+
+def pools_from(settings: Settings) -> dict[str, Pool]:
+    """The configured pools. Raises ConfigError for certificates that cannot be read."""
+    pools = {}
+    for name, pool in settings.pools.items():
+        try:
+            pools[name] = Pool(name, pool, settings.timeouts, health=settings.health, retries=settings.retries)
+        except OSError as error:
+            raise ConfigError(f"pools.{name}.{error}") from error
+    return pools
 
 
 def judge_from(settings: Settings) -> Judge:
@@ -182,49 +402,3 @@ def judge_from(settings: Settings) -> Judge:
     elif j.kind == "random":
         options["seed"] = j.seed
     return load_judge(j.kind, **options)
-
-
-def _one_error_shape(api: FastAPI) -> None:
-    """Every failure inside FastAPI leaves in the API's own shape, never as `{"detail": …}` or plain text."""
-
-    def answer(error: GatewayError) -> Response:
-        headers = {k.decode(): v.decode() for k, v in error.headers()}
-        return Response(error.body(), error.status, headers)
-
-    @api.exception_handler(GatewayError)
-    async def ours(_: Request, error: GatewayError) -> Response:
-        return answer(error)
-
-    @api.exception_handler(ClientGone)
-    async def gone(_: Request, error: ClientGone) -> Response:
-        return Response(status_code=400)  # nobody reads it
-
-    @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return answer(BadRequest(f"{where}: {first['msg']}", param=where))
-
-    @api.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        path = request.scope["path"][:200]
-        if error.status_code == 404:
-            return answer(NotFound(f"Unknown path: {path}. GET /openapi.json lists what there is."))
-        if error.status_code == 405:
-            allow = (error.headers or {}).get("Allow", "")
-            return answer(MethodNotAllowed(f"{path} does not take {request.method}.", allow=allow))
-        plain = GatewayError(str(error.detail))
-        plain.status = error.status_code
-        return answer(plain)
-
-    @api.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> Response:
-        log.error("internal error at %s: %s", request.scope["path"], type(error).__name__)
-        return answer(GatewayError("The gateway failed; the request was not answered."))
-
-
-def send_error(client: Client, error: GatewayError) -> None:
-    """The error as the whole answer."""
-    body = error.body()
-    client.start(error.status, lines_of(error.headers()), len(body))
-    client.end(body)

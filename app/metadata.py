@@ -26,10 +26,18 @@ class RoutingObject(msgspec.Struct, omit_defaults=True, frozen=True):
     model: str = ""
     budget: int | None = None
     fallback_from: str = ""
+    judgement: str = ""
+    rescue: str = ""
+    draft_tokens: int = 0
 
 
 class Routing(msgspec.Struct, frozen=True):
-    """A decision and where it led. `fallback_from` names the pool that could not answer."""
+    """A decision and where it led. `fallback_from` names the pool that could not answer.
+
+    `judgement` holds the words of a model that judged itself, `rescue` how an answer was got that thinking left no room
+    for. Both are known when the head of a stream has gone out, so they are told in the body alone.
+    `draft_tokens` is the length of an instruct draft that was dropped.
+    """
 
     decision_id: str
     decision: Decision
@@ -38,6 +46,9 @@ class Routing(msgspec.Struct, frozen=True):
     pool: str
     model: str
     fallback_from: str = ""
+    judgement: str = ""
+    rescue: str = ""
+    draft_tokens: int = 0
 
     def wire(self) -> RoutingObject:
         """The `routing` object."""
@@ -56,6 +67,9 @@ class Routing(msgspec.Struct, frozen=True):
             self.model,
             d.budget,
             self.fallback_from,
+            self.judgement,
+            self.rescue,
+            self.draft_tokens,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -66,7 +80,7 @@ class Routing(msgspec.Struct, frozen=True):
     def json(self) -> bytes:
         """The `routing` object as JSON: the same as `wire`, from pieces that are written once."""
         d = self.decision
-        if d.budget is not None or self.fallback_from:
+        if d.budget is not None or self.fallback_from or self.judgement or self.rescue or self.draft_tokens:
             return _encode(self.wire())
         front, back = _static_json(self.mode, self.reason, d.threshold, d.judge, d.profile, self.pool, self.model)
         decision_id = self.decision_id.encode()

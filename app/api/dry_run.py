@@ -1,13 +1,13 @@
 """POST /v1/route: the decision for a request, and why; no backend is asked. Knows the planner; forwards nothing."""
 
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 
+from app.dataplane.any_request import parse_any
 from app.dataplane.asgi_client import read_body
-from app.dataplane.chat_request import ChatRequest
-from app.dataplane.plan import Planner
+from app.dataplane.planner import Planner
 from app.judging.pending import Pending
 from app.settings import Server
 
@@ -16,9 +16,9 @@ EXAMPLE = {"model": "auto", "messages": [{"role": "user", "content": "Prove that
 
 def dry_run(planner: Planner, server: Server) -> APIRouter:
     """The router with /v1/route."""
-    api = APIRouter(prefix="/v1", tags=["routing"])
+    routes = APIRouter(prefix="/v1", tags=["routing"])
 
-    @api.post(
+    @routes.post(
         "/route",
         summary="What would be decided, and why; no backend is asked.",
         openapi_extra={
@@ -28,9 +28,17 @@ def dry_run(planner: Planner, server: Server) -> APIRouter:
             }
         },
     )
-    async def route(request: Request) -> dict[str, Any]:
+    async def route(
+        request: Request,
+        api: Annotated[
+            str,
+            Query(
+                description="Whose body it is: chat, completions, responses or messages. Told by its fields if absent."
+            ),
+        ] = "",
+    ) -> dict[str, Any]:
         body = await read_body(request.receive, request.scope["headers"], server.max_body_bytes, server.body_timeout_s)
-        parsed = ChatRequest.parse(body)
+        parsed = parse_any(body, api)
         started = time.perf_counter()
         plan = planner.plan(parsed, dict(request.scope["headers"]), request.scope["thinkgate.caller"], explain=True)
         if isinstance(plan, Pending):
@@ -57,4 +65,4 @@ def dry_run(planner: Planner, server: Server) -> APIRouter:
             "took_ms": round(took_ms, 3),
         }
 
-    return api
+    return routes

@@ -1,5 +1,6 @@
 """Health, metrics and version: what operators and orchestrators ask. Knows pools' state; routes nothing."""
 
+from collections.abc import Callable
 from importlib.metadata import version as distribution_version
 
 from fastapi import APIRouter, Response
@@ -12,7 +13,13 @@ from app.settings import Settings
 VERSION = distribution_version("thinkgate")
 
 
-def operations(settings: Settings, pools: dict[str, Pool], meters: Meters, judge: str) -> APIRouter:
+def operations(
+    settings: Settings,
+    pools: dict[str, Pool],
+    meters: Meters,
+    judge: str,
+    stopping: Callable[[], bool] = lambda: False,
+) -> APIRouter:
     """The router with /health, /health/live, /health/ready, /metrics and /version."""
     api = APIRouter(tags=["operations"])
 
@@ -35,8 +42,9 @@ def operations(settings: Settings, pools: dict[str, Pool], meters: Meters, judge
     @api.get("/health/ready", summary="Can every route be answered?", responses={503: {"description": "Not ready."}})
     async def ready() -> JSONResponse:
         routes = routes_ready()
-        ok = all(routes.values())
-        return JSONResponse({"status": "ok" if ok else "not ready", "routes": routes}, 200 if ok else 503)
+        ok = all(routes.values()) and not stopping()
+        status = "stopping" if stopping() else "ok" if ok else "not ready"
+        return JSONResponse({"status": status, "routes": routes}, 200 if ok else 503)
 
     @api.get("/health", summary="The state of routes and pools.")
     async def health() -> JSONResponse:
@@ -50,7 +58,7 @@ def operations(settings: Settings, pools: dict[str, Pool], meters: Meters, judge
 
     @api.get("/metrics", summary="Prometheus metrics.", response_class=Response)
     async def metrics() -> Response:
-        return Response(meters.exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await meters.scrape(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @api.get("/version", summary="The gateway's version.")
     async def version() -> dict[str, str]:

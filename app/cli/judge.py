@@ -1,4 +1,4 @@
-"""`thinkgate judge …`: train, evaluate, calibrate, explain, score. Knows arguments; the work is elsewhere."""
+"""`thinkgate judge …`: train, evaluate, calibrate, explain, score; judge_learning.py has more. Knows arguments only."""
 
 import argparse
 import json
@@ -9,11 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from app.cli import judge_escalation, judge_learning, judge_studies
 from router.conversation import read_conversation
 from router.judges import JUDGE_KINDS, Judge, JudgeError, load_judge
 from router.judges.batch import MAX_LINE_BYTES, BadRow, RowError, conversation_of, read_row, score_rows
 from router.judges.threshold import Choice, Outcome, for_min_quality, for_think_ratio, for_token_budget
 
+LABEL_HEAD, LABEL_REFUSED = "thinkgate_label", "error"
 _NEEDS_EXTRA = "this command needs the training extra: pip install 'thinkgate[train]'"
 
 
@@ -89,6 +91,9 @@ def add_parser(subparsers: Any) -> None:
     score.add_argument("--threshold", type=float, default=0.5, help="thinking from this score on (default 0.5)")
     _judge_arguments(score)
     score.set_defaults(run=_guarded(_score))
+    judge_learning.add_commands(commands)
+    judge_escalation.add_commands(commands)
+    judge_studies.add_commands(commands)
 
 
 def _judge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +176,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
                 continue
             try:
                 row = read_row(line)
+                if LABEL_HEAD in row or (LABEL_REFUSED in row and "instruct_correct" not in row):
+                    continue  # of a file that `thinkgate label` wrote: its first line, or a prompt that was refused
                 scores.append(judge.score(conversation_of(row)).score)
                 outcomes += _outcome(row)
             except RowError as error:

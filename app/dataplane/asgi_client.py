@@ -6,6 +6,7 @@ Works with any ASGI server; with uvicorn `send` completes at once unless the cli
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import monotonic
 from typing import Any
 
 from app.dataplane.client import NOBODY, ClientGone, Headers, Listener
@@ -13,6 +14,8 @@ from app.dataplane.driven import Driven
 from app.dataplane.headers import headers_of
 from app.errors import RequestTimeout, TooLarge
 
+MIN_BODY_BYTES_PER_S = 1024
+"""A part now and then keeps no connection for ever: the whole body has to come at some rate as well."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -32,12 +35,15 @@ async def read_body(receive: Receive, headers: Headers, limit: int, timeout_s: f
             raise TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes).")
         return body
     parts, size = [body], len(body)
+    begun_s = monotonic()
     while message.get("more_body"):
+        left_s = begun_s + timeout_s + size / MIN_BODY_BYTES_PER_S - monotonic()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(min(timeout_s, left_s)):
                 message = await receive()
         except TimeoutError:
-            raise RequestTimeout(f"The next part of the request body did not come within {timeout_s:g} s.") from None
+            text = f"The request body did not come in time (server.body_timeout_s: {timeout_s:g} s)."
+            raise RequestTimeout(text) from None
         if message["type"] == "http.disconnect":
             raise ClientGone
         parts.append(message.get("body", b""))
@@ -76,13 +82,19 @@ class AsgiClient:
             headers.append((b"content-length", b"%d" % length))
         self._put({"type": "http.response.start", "status": status, "headers": headers})
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, chunk: bytes = b"") -> None:
         """Send a part of the body."""
         self._put({"type": "http.response.body", "body": data, "more_body": True})
 
     def end(self, data: bytes = b"") -> None:
         """Send the last part."""
         self._put({"type": "http.response.body", "body": data})
+
+    def abort(self) -> None:
+        """Leave the answer unfinished: the server closes the connection, since it has promised more."""
+        self.gone = True
+        self._queue.clear()
+        self._finish()
 
     def close(self) -> None:
         """Stop watching; call when the exchange is over."""

@@ -1,263 +1,177 @@
-"""POST /v1/chat/completions: parse, decide, rewrite, forward, relay. Knows the wire format; exchange.py the way."""
+"""POST /v1/chat/completions on its way. Knows which parts make up the protocol; the parts know the rest."""
 
-import asyncio
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from time import monotonic
-from typing import cast
+
+from msgspec.structs import replace
 
 from app.dataplane.chat_answer import edit_answer
 from app.dataplane.chat_request import ChatRequest
 from app.dataplane.chat_stream import ChatStream
-from app.dataplane.client import Client, Headers
-from app.dataplane.exchange import Exchange, Services, cause_of, without_values
-from app.dataplane.headers import for_client, for_upstream, lines_of
-from app.dataplane.plan import Caller, Plan, Planner, new_id
-from app.dataplane.usage import Usage
-from app.errors import GatewayError, UpstreamError, UpstreamFailed
-from app.judging.pending import Pending
-from app.metrics import Meters
-from app.metrics.instruments import Buckets
-from app.metrics.meters import ModeSeries
-from app.pools.replica import Replica
-from app.settings import Settings
-
-log = logging.getLogger("thinkgate")
-_PATH = b"POST /v1/chat/completions HTTP/1.1\r\n"
-MAX_WHOLE_ANSWER_BYTES = 256 * 1024 * 1024
-
-
-class ChatEndpoint:
-    """The data plane's handler for chat completions, behind the gateway's front."""
-
-    def __init__(self, settings: Settings, planner: Planner, meters: Meters) -> None:
-        self._services = Services(planner, meters, settings.timeouts)
-
-    def answer(
-        self, client: Client, headers: Headers, by_name: Mapping[bytes, bytes], body: bytes, caller: Caller
-    ) -> None:
-        """Begin to answer one request. Never raises: every failure becomes the API's own error."""
-        request_id = by_name.get(b"x-request-id", b"")[:256] or new_id("req_").encode()
-        services = self._services
-        exchange = ChatExchange(services, client, request_id)
-        try:
-            request = ChatRequest.parse(body)
-            plan = services.planner.plan(request, by_name, caller)
-            exchange.forwarded = for_upstream(headers, request_id)
-            if type(plan) is Plan:
-                exchange.begin(plan)
-            else:
-                exchange.judge(cast(Pending, plan))
-        except GatewayError as error:
-            exchange.refuse(error)
-            services.meters.requests("chat", "none", "none", str(error.status)).inc()
-        except Exception as error:
-            log.error("internal error: %s", type(error).__name__, exc_info=without_values(error))
-            exchange.refuse(GatewayError("The gateway failed; the request was not answered."))
-            services.meters.requests("chat", "none", "none", "500").inc()
+from app.dataplane.draft import DraftStream, watched
+from app.dataplane.event_stream import Relay
+from app.dataplane.plan import Plan
+from app.dataplane.rescue import Rescue
+from app.dataplane.routed import RoutedExchange
+from app.dataplane.routed_endpoint import RoutedEndpoint
+from app.dataplane.second_answer import End, may_be_rescued
+from app.dataplane.self_judged import routing_of, special_stream, untagged
+from app.dataplane.services import Services
+from app.dataplane.special import asks_logprobs
+from app.dataplane.unanswered import UnansweredStream, unanswered, with_answer
+from app.dataplane.whole_answer import WholeAnswer
+from app.errors import GatewayError
+from router.policies.escalation import DraftWatch, Escalation
+from router.tags import TagReader
 
 
-class ChatExchange(Exchange):
-    """A chat completion's way: an answer in one piece, or a stream relayed event by event."""
+class ChatExchange(RoutedExchange):
+    """A chat completion's way."""
 
-    __slots__ = (
-        "_judging",
-        "_last_token_s",
-        "_parts",
-        "_size",
-        "_stream",
-        "first_answer_s",
-        "first_token_s",
-        "forwarded",
-        "gaps",
-        "request_id",
-    )
+    api = "chat"
+    path = "/v1/chat/completions"
 
-    def __init__(self, services: Services, client: Client, request_id: bytes) -> None:
-        super().__init__(services, client)
-        self.request_id = request_id
-        self.forwarded = b""
-        self._stream: ChatStream | None = None
-        self._judging: asyncio.Task[Plan] | None = None
-        self._parts: list[bytes] = []
-        self._size = 0
+    def open_stream(self, routing: bytes) -> Relay:
+        """The stream's reader and writer."""
+        plan = self.plan
+        if plan.special is not None:
+            stream = special_stream(plan, plan.special, self._self_judged)
+            return stream if plan.special.draft is None else self._draft_stream(stream, plan.special.draft)
+        return ChatStream(
+            routing=routing,
+            reasoning=plan.profile.reasoning,
+            show_usage=plan.request.wants_usage,
+            choices=plan.request.choices,
+        )
 
-    def begin(self, plan: Plan) -> None:
-        """The mode is decided: on the way."""
-        self.plan = plan
-        _count_decision(self.services.meters, plan)
+    def special_answer(self, raw: bytes) -> bytes | None:
+        """Its tags read, if it has any; None where thinking has left no room for an answer, and one is being got."""
+        assert self.plan.special is not None  # noqa: S101 - the caller has looked
+        raw = untagged(raw, self.plan.special, self._self_judged)
+        if self.plan.special.draft is not None:
+            return self._watch_whole(raw, self.plan.special.draft)
+        thought = unanswered(raw) if may_be_rescued(self.plan) else ""
+        if not thought:
+            return raw
+        # The connection serves others meanwhile: what it said of this answer is read now.
+        status, lines, said = self.connection.status, self.lines(), list[str]()
+
+        def done(end: End | None) -> None:
+            self._count_rescue(end)
+            whole = raw if end is None else with_answer(raw, "".join(said), end.finish_reason, end.tokens)
+            self.give(whole, status, lines)
+
+        self._rescue(thought, said.append, done)
+        return None
+
+    # ------------------------------------------------------------------ drafts
+
+    def _draft_stream(self, inner: ChatStream, draft: Escalation) -> Relay:
+        """A stream that is held back at first."""
+
+        def began() -> None:
+            self.client.loop.call_later(draft.time_s, self._draft_is_late, stream)
+
+        def decided(kept: bool) -> None:
+            self._draft_decided(watch, kept)
+
+        watch = DraftWatch(draft)
+        hides = not asks_logprobs(self.plan.request.fields)
+        stream = DraftStream(inner, watch, hides=hides, began=began, decided=decided)
+        return stream
+
+    def _draft_is_late(self, stream: DraftStream) -> None:
+        """The time for holding it back is over."""
+        if self._stream is stream and stream.holds and self._holds and not self.over:
+            stream.late = True
+            self.body(b"")
+
+    def _watch_whole(self, raw: bytes, draft: Escalation) -> bytes | None:
+        """An answer in one piece, or None where thinking answers instead."""
+        watch = DraftWatch(draft)
+        raw = watched(raw, watch, hides=not asks_logprobs(self.plan.request.fields))
+        kept = watch.verdict(True) is True
+        self._draft_decided(watch, kept)
+        return raw if kept else None
+
+    def _draft_decided(self, watch: DraftWatch, kept: bool) -> None:
+        """Count the draft; where it is dropped, let thinking answer. The client has not got a byte of it."""
+        services, tokens = self.services, watch.tokens
+        services.meters.draft_tokens("kept" if kept else "dropped").inc(tokens)
+        if tokens:
+            services.meters.draft_surprise.observe(-watch.mean)
+        if kept:
+            return
+        if self._holds:
+            self.connection.abort()
+            self.release()
+        services.meters.escalations("low_logprob").inc()
+        now_s = monotonic()
+        if self.ledger is not None:
+            self.ledger.use(tokens, 0, now_s)
+        self.plan = services.planner.escalate(self.plan, tokens, watch.mean)
+        if self.plan.controls is not None:
+            self._taken = self.plan.controls.thinking_began(now_s)
+        self._stream = None
+        self._tried = []
+        self._attempts = 0
         self.dispatch()
 
-    def judge(self, pending: Pending) -> None:
-        """The judge has to ask a backend first; meanwhile the client may leave."""
-        self.client.listener = self
-        self._judging = self.client.loop.create_task(self.services.planner.judged(pending))
-        self._judging.add_done_callback(self._judged)
-
-    def _judged(self, task: "asyncio.Task[Plan]") -> None:
-        if task.cancelled() or self.over:
-            return
-        self._judging = None
-        self.begin(task.result())
-
-    def client_gone(self) -> None:
-        """Called by the client."""
-        if self._judging is not None:
-            self._judging.cancel()
-        super().client_gone()
-
-    def request_head(self, replica: Replica) -> bytes:
-        """The request's head for a replica."""
-        return b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n" % (
-            _PATH,
-            replica.head,
-            len(self.plan.body),
-            self.forwarded,
-        )
-
-    def on_head(self) -> None:
-        """A stream, or an answer (or error) in one piece?"""
-        plan, connection = self.plan, self.connection
-        if plan.request.stream and connection.status == 200 and _is_event_stream(connection.headers):
-            self._stream = ChatStream(
-                routing=plan.routing.json() if plan.profile.metadata != "headers" else b"",
-                reasoning=plan.profile.reasoning,
-                show_usage=plan.request.wants_usage,
-                choices=plan.request.choices,
-            )
-            self.gaps = Buckets(self.services.meters.gaps.bounds)
-            self.first_token_s = self.first_answer_s = self._last_token_s = 0.0
+    def retry(self, error: GatewayError) -> None:
+        """As any, but for a backend that tells no log-probabilities: then the draft is not watched."""
+        special = self.plan.special
+        watches = special is not None and special.draft is not None
+        if watches and error.status == 400 and "logprob" in str(error) and not asks_logprobs(self.plan.request.fields):
+            self.plan = self.services.planner.without_draft(self.plan)
+            self._tried = []
+            self.dispatch()
         else:
-            self._stream = None
-            self._parts = []
-            self._size = 0
+            super().retry(error)
 
-    def on_body(self, data: bytes, now_s: float) -> None:
-        """Relay a stream's events as they come; keep the parts of anything else."""
-        stream = self._stream
-        if stream is None:
-            self._parts.append(data)
-            self._size += len(data)
-            if self._size > MAX_WHOLE_ANSWER_BYTES:
-                self.give_up(UpstreamFailed("The backend's answer is too large."))
-            return
-        before = stream.answer_events + stream.reasoning_events
-        out = stream.feed(data)
-        if not self.started:
-            if not out:
-                return
-            if stream.error is not None:
-                # Nothing has been sent: the error can still become a status, or another attempt.
-                self.give_up(stream.error)
-                return
-            self.started = True
-            # nginx in front would hold the stream back without the last line.
-            self.client.start(200, self._lines() + b"x-accel-buffering: no\r\n")
-        tokens = stream.answer_events + stream.reasoning_events - before
-        if tokens:
-            if self.first_token_s:
-                self.gaps.observe((now_s - self._last_token_s) / tokens, tokens)
-            else:
-                self.first_token_s = now_s
-            self._last_token_s = now_s
-            if not self.first_answer_s and stream.answer_events:
-                self.first_answer_s = now_s
-        if stream.done:
-            self.client.end(out)
-            self._end_stream(stream)
-        elif out:
-            self.client.write(out)
+    # ------------------------------------------------------------------ second answers
 
-    def on_end(self, error: GatewayError | None) -> None:
-        """Whole or broken off."""
-        stream = self._stream
-        if stream is not None:
-            if not self.started:
-                self.retry(error or UpstreamFailed("The backend ended the stream before it began."))
-                return
-            self.client.end(stream.finish() if error is None else stream.fail(error))
-            self._end_stream(stream)
-        elif error is not None:
-            self.retry(error)
-        else:
-            self._end_whole(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
+    def goes_on(self, stream: Relay) -> bool:
+        """Has thinking left no room for an answer? Then one is being got, and will be in the same stream."""
+        if not isinstance(stream, UnansweredStream) or not stream.unanswered:
+            return False
 
-    def refuse(self, error: GatewayError) -> None:
-        """The error as the whole answer; the decision goes with it where there is one."""
-        body = error.body()
-        lines = lines_of([*error.headers(), (b"x-request-id", self.request_id)])
-        plan: Plan | None = getattr(self, "plan", None)
-        if plan is not None and plan.profile.metadata != "body":
-            lines += plan.routing.lines()
-        self.client.start(error.status, lines, len(body))
-        self.client.end(body)
+        def say(text: str) -> None:
+            if chunk := stream.say(text):
+                self.first_answer_s = self.first_answer_s or monotonic()
+                self.client.write(chunk)
 
-    def on_over(self, status: int) -> None:
-        """Count the request."""
-        if self._judging is not None:
-            self.services.meters.requests("chat", "none", "none", str(status)).inc()
-            return
-        routing = self.plan.routing
-        self.services.meters.requests("chat", routing.mode, routing.reason, str(status)).inc()
-        if status == 200:
-            self.services.meters.mode(routing.mode).duration.observe(monotonic() - self.started_s)
+        def done(end: End | None) -> None:
+            self._count_rescue(end)
+            stream.reroute(routing_of(self.plan))
+            self.client.end(stream.close(None, 0) if end is None else stream.close(end.finish_reason, end.tokens))
+            self.end_stream(stream)
 
-    def _end_whole(self, raw: bytes) -> None:
-        plan, upstream = self.plan, self.connection
-        if upstream.status >= 400:
-            wait = dict(upstream.headers).get(b"retry-after", b"")
-            self.retry(UpstreamError.from_answer(upstream.status, raw, wait))
-            return
-        routing = plan.routing.json() if plan.profile.metadata != "headers" else b""
-        answer = edit_answer(raw, routing=routing, reasoning=plan.profile.reasoning)
-        self.started = True
-        self.client.start(upstream.status, self._lines(), len(answer.body))
-        self.client.end(answer.body)
-        if answer.usage is not None:
-            _count_tokens(self.services.meters.mode(plan.routing.mode), answer.usage, answer.reasoning_tokens)
-        self.finish(upstream.status)
+        self._rescue(stream.thought, say, done)
+        return True
 
-    def _end_stream(self, stream: ChatStream) -> None:
-        series = self.services.meters.mode(self.plan.routing.mode)
-        if self.first_token_s:
-            series.ttft.observe(self.first_token_s - self.started_s)
-        if self.first_answer_s:
-            series.tta.observe(self.first_answer_s - self.started_s)
-        series.gaps.merge(self.gaps)
-        usage = stream.usage
-        if usage is not None:
-            _count_tokens(series, usage, usage.reasoning_tokens(stream.reasoning_events, stream.answer_events))
-        if stream.error is not None:
-            self._count_error(cause_of(stream.error))
-        self.finish(200 if stream.error is None else stream.error.status)
+    def _rescue(self, thought: str, say: Callable[[str], None], done: Callable[[End | None], None]) -> None:
+        rescuer = self.services.planner.rescuer
+        assert rescuer is not None  # noqa: S101 - the composition has set it
+        Rescue(self, rescuer.answer(self.plan, self.replica, thought), say, done, self._last_s - monotonic())
 
-    def _lines(self) -> bytes:
-        """The answer's header lines: the backend's, and ours."""
-        plan = self.plan
-        judge_us = int(plan.judge_s * 1e6)
-        upstream_us = int((monotonic() - self.sent_s) * 1e6)
-        return b"%b%bserver-timing: judge;dur=%d.%03d, queue;dur=0, upstream;dur=%d.%03d\r\n" % (
-            for_client(self.connection.headers, self.request_id),
-            plan.routing.lines() if plan.profile.metadata != "body" else b"",
-            *divmod(judge_us, 1000),
-            *divmod(upstream_us, 1000),
-        )
+    def _count_rescue(self, end: End | None) -> None:
+        how = "failed" if end is None else end.how
+        self.services.meters.rescues(how).inc()
+        self.plan = replace(self.plan, routing=replace(self.plan.routing, rescue=how))
+
+    def _self_judged(self, reader: TagReader) -> Plan:
+        """The model has judged itself: from here on that is the decision."""
+        self.plan = self.services.planner.self_judged(self.plan, reader)
+        decision = self.plan.routing.decision
+        meters = self.services.meters
+        meters.decided(decision.mode, decision.reason, decision.judge, decision.profile).decisions.value += 1
+        return self.plan
+
+    def read_whole(self, raw: bytes, routing: bytes) -> WholeAnswer:
+        """An answer in one piece."""
+        return edit_answer(raw, routing=routing, reasoning=self.plan.profile.reasoning)
 
 
-def _count_decision(meters: Meters, plan: Plan) -> None:
-    decision = plan.routing.decision
-    judge = decision.judge
-    meters.decisions(decision.mode, decision.reason, judge).inc()
-    if decision.score is not None:
-        meters.judge_score.observe(decision.score)
-        meters.judge_duration(judge).observe(plan.judge_s)
-
-
-def _count_tokens(series: ModeSeries, usage: Usage, thought: int) -> None:
-    series.prompt_tokens.inc(usage.prompt_tokens)
-    series.reasoning_tokens.inc(thought)
-    series.answer_tokens.inc(max(0, usage.completion_tokens - thought))
-
-
-def _is_event_stream(headers: Headers) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+def chat(services: Services) -> RoutedEndpoint:
+    """The endpoint."""
+    return RoutedEndpoint(services, ChatRequest.parse, ChatExchange)

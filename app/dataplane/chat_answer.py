@@ -2,20 +2,14 @@
 
 import msgspec
 
+from app.dataplane.leading_blanks import without_leading_blanks
 from app.dataplane.reasoning_field import rename_reasoning, string_end
-from app.dataplane.usage import Usage, add_member, read_usage, routing_member
+from app.dataplane.usage import add_member, read_usage, routing_member
+from app.dataplane.whole_answer import WholeAnswer
 from router.profile import ReasoningFields
 
 
-class ChatAnswer(msgspec.Struct, frozen=True):
-    """`body` as the client gets it; `reasoning_tokens` as far as they can be told."""
-
-    body: bytes
-    usage: Usage | None
-    reasoning_tokens: int
-
-
-def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> ChatAnswer:
+def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> WholeAnswer:
     """Give the answer its reasoning fields and its routing object; the rest stays byte for byte."""
     if b'"choices": [' in body:  # a server that writes JSON with spaces; a quote inside a string is escaped
         body = _compact(body)
@@ -23,13 +17,15 @@ def edit_answer(body: bytes, *, routing: bytes, reasoning: ReasoningFields) -> C
     body, reasoning_length = rename_reasoning(body, reasoning)
     usage = read_usage(body)
     tokens = 0
+    if reasoning_length:
+        body = without_leading_blanks(body)
     if usage is not None:
         # The share of characters is all there is to split by; JSON around the text counts for neither.
         answer_length = max(1, _content_length(body, total)) if reasoning_length else 1
         tokens = usage.reasoning_tokens(reasoning_length, answer_length)
     if routing:
         body = add_member(body, routing_member(routing))
-    return ChatAnswer(body, usage, tokens)
+    return WholeAnswer(body, usage, tokens)
 
 
 def _compact(body: bytes) -> bytes:

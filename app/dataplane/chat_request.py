@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from app.errors import BadRequest
-from router.family import Body
+from router.family import Body, Family
 from router.fields import NO_FIELDS, FieldError, FieldIntent, chat_fields
+from router.mode import Mode
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
@@ -26,6 +27,7 @@ class _Wire(msgspec.Struct):
     n: int | None = None
     tools: list[msgspec.Raw] | None = None
     response_format: Any = None
+    structured_outputs: dict[str, Any] | None = None  # vLLM fails on anything else
     chat_template_kwargs: dict[str, Any] | None = None
     enable_thinking: Any = None
     thinking: Any = None
@@ -61,12 +63,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
         try:
             wire = _decode_wire(body)
         except msgspec.ValidationError as error:
-            raise _wrong_type(error, fields) from None
+            raise wrong_type(error, fields) from None
         except msgspec.DecodeError:
             raise BadRequest("The request body is not valid JSON (an unpaired surrogate, perhaps).") from None
         except RecursionError:
             raise BadRequest("The request body is nested too deeply.") from None
-        _check_messages(wire.messages)
+        check_messages(wire.messages)
         intent = NO_FIELDS
         if not _INTENT_NAMES.isdisjoint(fields):
             try:
@@ -88,6 +90,17 @@ class ChatRequest(msgspec.Struct, frozen=True):
             # JSON may write the slash or any letter as an escape; then only the decoded text can tell.
             b"think" in body or b"\\u00" in body,
         )
+
+    def for_backend(self, family: Family, mode: Mode | None, model: msgspec.Raw, switch: Mode | None) -> Body:
+        """The fields that a backend of `family` gets for `mode`."""
+        fields: Body = dict(self.fields)
+        fields["model"] = model
+        family.prepare(fields, mode, messages=self.messages, switch=switch)
+        return fields
+
+    def for_judge(self, family: Family, model: msgspec.Raw, switch: Mode | None) -> Body:
+        """The fields that an Instruct backend would get."""
+        return self.for_backend(family, Mode.INSTRUCT, model, switch)
 
 
 def decode_object(body: bytes) -> Body:
@@ -120,7 +133,7 @@ _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(?: - at `\$\.?([^`
 _MISSING = re.compile(r"missing required field `([^`]+)`")
 
 
-def _wrong_type(error: msgspec.ValidationError, fields: Body) -> BadRequest:
+def wrong_type(error: msgspec.ValidationError, fields: Body) -> BadRequest:
     """msgspec's words as ours: the field, and what it must be. They hold nothing of the body's text."""
     text = str(error)
     if missing := _MISSING.search(text):
@@ -141,7 +154,8 @@ def _bad_message(messages: list[Any]) -> BadRequest:
     return BadRequest(f"`messages[{i}]` must be an object with `role` and `content`.", param=f"messages[{i}]")
 
 
-def _check_messages(messages: list[dict[str, Any]]) -> None:
+def check_messages(messages: list[dict[str, Any]]) -> None:
+    """Raises BadRequest where messages are missing, or have no role or no content that can be read."""
     if not messages:
         raise BadRequest("`messages` must hold at least one message.", param="messages")
     for i, message in enumerate(messages):

@@ -7,6 +7,7 @@ brought to vLLM's compact form first.
 
 import msgspec
 
+from app.dataplane.leading_blanks import has_content, trimmed_chunk
 from app.dataplane.reasoning_field import rename_reasoning, string_end
 from app.dataplane.usage import Usage, add_member, read_usage, routing_member
 from app.errors import GatewayError, UpstreamError, UpstreamFailed
@@ -14,6 +15,7 @@ from router.profile import ReasoningFields
 
 DONE = b"data: [DONE]\n\n"
 _UNKNOWN = (b"\0", b"\0")  # no chunk begins like this
+_NOBODY: frozenset[bytes] = frozenset()
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -26,7 +28,11 @@ class ChatStream:
     chunk with a finish reason. `show_usage`: did the client ask for the usage chunk? `choices`: the request's `n`.
     """
 
+    unanswered = False
+    """Has thinking ended with nothing answered, and is the end held back? See unanswered.py."""
+
     __slots__ = (
+        "_answering",
         "_choices",
         "_finished",
         "_plain_content",
@@ -35,6 +41,7 @@ class ChatStream:
         "_routing",
         "_show_usage",
         "_tail",
+        "_unanswered",
         "answer_events",
         "done",
         "error",
@@ -48,6 +55,8 @@ class ChatStream:
         self._show_usage = show_usage
         self._choices = choices
         self._finished = 0
+        self._answering = _NOBODY
+        self._unanswered = choices  # how many choices may still have blank lines in front of their answers
         self._tail = b""
         # What stands before and after the text in this stream's chunks, learned from the first of each kind: nearly
         # all chunks differ in nothing else, so that two comparisons tell them.
@@ -92,6 +101,10 @@ class ChatStream:
             and b'"error"' not in data
             and b'"choices": [' not in data
         ):
+            if self._unanswered and self.reasoning_events:
+                data = self._trimmed(data)
+                if not data:
+                    return data
             self.answer_events += data.count(b"\n\n") - data.count(b'"content":""')
             if self._plain_content is _UNKNOWN and data.count(b"\n\n") == 1:
                 self._plain_content = self._learn(data, b"content")
@@ -119,6 +132,27 @@ class ChatStream:
                 return data
         return None
 
+    def _trimmed(self, data: bytes) -> bytes:
+        """Events without the blank lines between a think block and its answer."""
+        if self._choices == 1 and data.find(b"\n\n") == len(data) - 2:  # the usual case
+            data = trimmed_chunk(data)
+            if has_content(data):
+                self._unanswered = 0
+            return data
+        out = []
+        for event in data.split(b"\n\n"):
+            if event:
+                # Each choice has its own beginning; with several, their chunks do not take the short ways anyway.
+                choice = event[: event.find(b'"delta"')].partition(b'"index":')[2]
+                if choice not in self._answering:
+                    event = trimmed_chunk(event)
+                    if has_content(event):
+                        self._answering |= {choice}
+                        self._unanswered -= 1
+                if event:
+                    out.append(event + b"\n\n")
+        return b"".join(out)
+
     def _learn(self, event: bytes, name: bytes) -> tuple[bytes, bytes]:
         """What stands before and after the text of a chunk whose delta has nothing but `name`."""
         start = event.find(b'"delta":{"%b":"' % name) + len(b'"delta":{"":"') + len(name)
@@ -139,6 +173,11 @@ class ChatStream:
             return DONE
         return self.fail(UpstreamFailed("The backend broke off before the answer was complete."))
 
+    def reroute(self, routing: bytes) -> None:
+        """Another routing object than the one known at the beginning (JSON); not once it has been given out."""
+        if self._routing:
+            self._routing = routing_member(routing)
+
     def fail(self, error: GatewayError) -> bytes:
         """An error event and `[DONE]`, as vLLM ends a stream that failed."""
         self.error = error
@@ -158,6 +197,10 @@ class ChatStream:
             event, length = rename_reasoning(event, self._reasoning)
             if length:
                 self.reasoning_events += 1
+        if self._unanswered and self.reasoning_events and b'"content":"' in event:
+            event = self._trimmed(event)
+            if not event:
+                return event
         if b'"finish_reason":"' in event:
             self._finished += event.count(b'"finish_reason":"')
             self._count_answer(event)

@@ -37,10 +37,10 @@ _NOT_UPSTREAM = HOP_BY_HOP | {
 _NOT_CLIENT = HOP_BY_HOP | {b"content-length", b"date", b"server", b"set-cookie", b"x-request-id"}
 
 
-def for_upstream(headers: Headers, request_id: bytes) -> bytes:
+def for_upstream(headers: Headers) -> bytes:
     """The client's headers as lines for the backend, to follow the request's own."""
     named: frozenset[bytes] = frozenset()
-    lines = [b"x-request-id: %b\r\n" % request_id]
+    lines = []
     for name, value in headers:
         if name not in _NOT_UPSTREAM:
             lines.append(b"%b: %b\r\n" % (name, value))
@@ -51,11 +51,9 @@ def for_upstream(headers: Headers, request_id: bytes) -> bytes:
     return b"".join(lines)
 
 
-def for_client(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> bytes:
+def for_client(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The backend's headers as lines for the client."""
-    lines = [b"%b: %b\r\n" % h for h in headers if h[0] not in _NOT_CLIENT]
-    lines.append(b"x-request-id: %b\r\n" % request_id)
-    return b"".join(lines)
+    return b"".join([b"%b: %b\r\n" % h for h in headers if h[0] not in _NOT_CLIENT])
 
 
 def lines_of(headers: Headers) -> bytes:

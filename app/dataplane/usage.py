@@ -16,6 +16,11 @@ class Usage(msgspec.Struct):
     completion_tokens: int = 0
     completion_tokens_details: _Details | None = None
 
+    @classmethod
+    def of(cls, prompt: int, completion: int, reasoning: int | None) -> "Usage":
+        """The same counts under another protocol's names."""
+        return cls(prompt, completion, None if reasoning is None else _Details(reasoning))
+
     def reasoning_tokens(self, reasoning_parts: int, answer_parts: int) -> int:
         """Tokens spent on thinking.
 

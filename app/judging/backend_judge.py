@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from app.judging.pending import Pending
+from app.pools.http_clients import HttpClients
 from app.pools.pool import Pool
 from router.conversation import Conversation
 from router.family import Body
@@ -50,7 +51,7 @@ class BackendJudge:
         self._first = first
         self._policy = policy or CascadePolicy()
         self._question = question or Question()
-        self._client = httpx.AsyncClient(timeout=timeout_s, transport=transport, trust_env=False)
+        self._clients = HttpClients(timeout_s, transport)
 
     def score(self, conversation: Conversation) -> Judgement:
         """The first judge's word alone; raises JudgeError where there is none, since this one has to ask."""
@@ -65,7 +66,7 @@ class BackendJudge:
         if self._first is None:
             return None
         found = self._first.score(pending.ask.conversation)
-        return None if self._policy.should_ask(found.score, pending.ask.profile.threshold) else found
+        return None if self._policy.should_ask(found.score, pending.ask.threshold) else found
 
     async def ask(self, pending: Pending) -> Judgement:
         """P(yes) by the backend's log-probabilities. Raises JudgeError, httpx.HTTPError or TimeoutError."""
@@ -80,9 +81,9 @@ class BackendJudge:
         fields["messages"] = msgspec.Raw(_encode(self._question.appended(messages)))
         for name, value in self._question.request_fields().items():
             fields[name] = msgspec.Raw(_encode(value))
-        headers = {"content-type": "application/json", **replica.auth_header()}
-        url = replica.url + "/v1/chat/completions"
-        answer = await self._client.post(url, content=_encode(fields), headers=headers)
+        request = replica.http_request("/v1/chat/completions")
+        request["headers"]["content-type"] = "application/json"
+        answer = await self._clients.of(pool).post(content=_encode(fields), **request)
         if answer.status_code != 200:
             raise JudgeError(f"the backend answered with status {answer.status_code}")
         score = self._question.read(_decode(answer.content))
@@ -95,7 +96,7 @@ class BackendJudge:
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        await self._clients.close()
 
 
 def instruct_pool(pools: dict[str, Pool], named: str) -> Callable[[Pending], Pool]:

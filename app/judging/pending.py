@@ -2,7 +2,7 @@
 
 import msgspec
 
-from app.dataplane.chat_request import ChatRequest
+from app.dataplane.routed_request import RoutedRequest
 from app.settings import Route
 from router.decision import RouteRequest
 from router.mode import Mode
@@ -11,7 +11,7 @@ from router.mode import Mode
 class Pending(msgspec.Struct, frozen=True):
     """What is known before the judge has spoken; `switch` is the soft switch that will be stripped."""
 
-    request: ChatRequest
+    request: RoutedRequest
     route: Route
     ask: RouteRequest
     switch: Mode | None

@@ -38,6 +38,16 @@ class ModelFamily:
 _QWEN_REASONING = {Role.THINKING: "deepseek_r1", Role.HYBRID: "qwen3"}
 _QWEN_ROUTES = {Role.INSTRUCT: "qwen3-2507", Role.THINKING: "qwen3-2507", Role.HYBRID: "qwen3-hybrid"}
 _OTHER_ROUTES = {Role.INSTRUCT: "generic-pair", Role.THINKING: "generic-pair", Role.HYBRID: "qwen3-hybrid"}
+
+
+def _hybrid(route: str) -> dict[Role, str]:
+    return {**_OTHER_ROUTES, Role.HYBRID: route}
+
+
+def _reasoning(parser: str) -> dict[Role, str]:
+    return {Role.THINKING: parser, Role.HYBRID: parser}
+
+
 # `--generation-config vllm`: the gateway knows these models' recommended sampling per mode and fills in what the client
 # left out. vLLM would otherwise fill in too, from the model's generation_config.json: the same values twice for a pair,
 # the thinking ones for both modes of a hybrid, and a hidden cap on the answer where the file has max_new_tokens.
@@ -45,15 +55,73 @@ _OTHER_ROUTES = {Role.INSTRUCT: "generic-pair", Role.THINKING: "generic-pair", R
 _GATEWAY_SAMPLES = "vllm"
 
 FAMILIES = (
+    # KAT-V1 is a Qwen by its model type; its own tags are read by the gateway, so no parser of vLLM's may cut them up.
+    ModelFamily("kat-v1", re.compile(r"\bkat(-v1|\b)", re.I), {}, "hermes", _hybrid("kat-v1"), None),
+    # Before Qwen3, since some distillations are Qwens.
+    ModelFamily(
+        "deepseek-r1",
+        re.compile(r"deepseek-?r1", re.I),
+        _reasoning("deepseek_r1"),
+        None,
+        {**_OTHER_ROUTES, Role.THINKING: "deepseek-r1"},
+        None,
+    ),
+    ModelFamily(
+        "qwen3.5",
+        re.compile(r"qwen3_5|qwen-?3\.[5-9]", re.I),
+        _QWEN_REASONING,
+        "qwen3_coder",
+        {**_QWEN_ROUTES, Role.HYBRID: "qwen3.5"},
+        None,
+    ),
     ModelFamily(
         "qwen3-coder",
-        re.compile(r"qwen-?3[\w.-]*coder|qwen3_5|qwen-?3\.[5-9]", re.I),
+        re.compile(r"qwen-?3[\w.-]*coder", re.I),
         _QWEN_REASONING,
         "qwen3_coder",
         _QWEN_ROUTES,
         _GATEWAY_SAMPLES,
     ),
     ModelFamily("qwen3", re.compile(r"qwen-?3", re.I), _QWEN_REASONING, "hermes", _QWEN_ROUTES, _GATEWAY_SAMPLES),
+    ModelFamily(
+        "deepseek-v3.1",
+        re.compile(r"deepseek-?v3\.1", re.I),
+        _reasoning("deepseek_v3"),
+        "deepseek_v31",
+        _hybrid("deepseek-v3.1"),
+        None,
+    ),
+    ModelFamily(
+        "glm-4.5", re.compile(r"glm4_moe|glm-?4\.[5-9]", re.I), _reasoning("glm45"), "glm45", _hybrid("glm-4.5"), None
+    ),
+    ModelFamily(
+        "gpt-oss", re.compile(r"gpt[-_]oss", re.I), _reasoning("openai_gptoss"), "openai", _hybrid("gpt-oss"), None
+    ),
+    ModelFamily(
+        "granite", re.compile(r"granite-?3\.[23]", re.I), _reasoning("granite"), "granite", _hybrid("granite"), None
+    ),
+    ModelFamily(
+        "hunyuan", re.compile(r"hunyuan", re.I), _reasoning("hunyuan_a13b"), "hunyuan_a13b", _hybrid("hunyuan"), None
+    ),
+    ModelFamily(
+        "hunyuan-3", re.compile(r"\bhy_?v?3\b", re.I), _reasoning("hy_v3"), "hy_v3", _hybrid("hunyuan-3"), None
+    ),
+    ModelFamily(
+        "nemotron-2",
+        re.compile(r"nemotron-nano-[\w-]*v2", re.I),
+        _reasoning("deepseek_r1"),
+        None,
+        _hybrid("nemotron-2"),
+        None,
+    ),
+    ModelFamily(
+        "nemotron",
+        re.compile(r"nemotron-?3", re.I),
+        _reasoning("nemotron_v3"),
+        "qwen3_coder",
+        _hybrid("nemotron"),
+        None,
+    ),
     ModelFamily(
         "other",
         re.compile(""),

@@ -239,7 +239,8 @@ def _notes(models: Mapping[Role, Model], gpus: tuple[Gpu, ...], options: Options
     for role, model in models.items():
         if role is not Role.HYBRID and model.switchable:
             notes.append(f"{model.name} can switch thinking on and off by itself; --hybrid may be what you want.")
-        if role is Role.HYBRID and model.local and not model.switchable:
+        told_by_template = family_of(model).route[Role.HYBRID] == "qwen3-hybrid"
+        if role is Role.HYBRID and model.local and told_by_template and not model.switchable:
             notes.append(f"{model.name}: its chat template has no enable_thinking switch; is it a hybrid model?")
     if options.gpu_memory_share and not gpus:
         notes.append("--gpu-memory-share has no effect on the CPU.")

@@ -9,7 +9,12 @@ from typing import Protocol
 
 import httptools
 
+from app.pools.answer_head import AnswerHead, KnownHeads
+
 MAX_HEADER_BYTES = 64 * 1024
+_NO_HEAD = AnswerHead(0, [])
+_SIZES = {b"%x" % size: size for size in range(1, 4096)}
+"""Chunk-size lines as servers write them; every other spelling is the parser's business."""
 
 
 class ProtocolViolation(ConnectionError):
@@ -23,8 +28,8 @@ class Sink(Protocol):
         """Status and headers are there; called once, unless the answer breaks off before."""
         ...
 
-    def body(self, data: bytes) -> None:
-        """Some bytes of the body."""
+    def body(self, data: bytes, chunk: bytes = b"") -> None:
+        """Some bytes of the body; `chunk` is the HTTP chunk that they came in, where they came in just one."""
         ...
 
     def ended(self, error: Exception | None) -> None:
@@ -33,20 +38,28 @@ class Sink(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """One request and answer at a time."""
+    """One request and answer at a time.
+
+    Two shortcuts go past the parser, for what it has vouched for: an answer in one read whose head is known, and a read
+    that is one whole chunk while the parser stands between two. Neither moves the parser: it goes on where it stood.
+    """
 
     __slots__ = (
+        "_between_chunks",
         "_body",
         "_complete",
         "_head_bytes",
         "_head_known",
         "_head_told",
         "_header_bytes",
+        "_in_chunk",
+        "_known",
         "_parser",
         "_reading",
         "_sink",
         "_transport",
         "closed",
+        "head",
         "headers",
         "idle_since_s",
         "keep_alive",
@@ -54,7 +67,10 @@ class Connection(asyncio.Protocol):
         "status",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownHeads | None = None) -> None:
+        self._known = known or KnownHeads()
+        self._between_chunks = False
+        self._in_chunk: bool | None = None  # None: no chunk has begun
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._sink: Sink | None = None
@@ -69,6 +85,7 @@ class Connection(asyncio.Protocol):
         self.received = False  # any byte of the current answer
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.head = _NO_HEAD
         self.idle_since_s = 0.0
 
     # ------------------------------------------------------------------ what the gateway does
@@ -77,9 +94,11 @@ class Connection(asyncio.Protocol):
         """Write a whole request; its answer goes to `sink`."""
         assert self._transport is not None  # noqa: S101 - asyncio has called connection_made
         self._sink = sink
-        self.received = self._complete = self._head_known = self._head_told = False
-        self.headers = []
-        self._header_bytes = self._head_bytes = 0
+        self.received = self._complete = self._head_known = self._head_told = self._between_chunks = False
+        if self.closed:  # after it was made and before it was used: nothing else would ever tell
+            gone = ProtocolViolation("the backend closed the connection at once")
+            asyncio.get_running_loop().call_soon(self._break, gone)
+            return
         self._transport.write(request)
 
     def pause(self) -> None:
@@ -115,7 +134,21 @@ class Connection(asyncio.Protocol):
         if sink is None or self._complete:  # bytes that nobody asked for
             self.abort()
             return
-        self.received = True
+        if self._between_chunks:
+            at = data.find(b"\r\n", 1, 6)
+            if at > 0 and _SIZES.get(data[:at]) == len(data) - at - 4 and data.endswith(b"\r\n"):
+                sink.body(data[at + 2 : -2], data)
+                return
+        key = b""
+        if not self.received:
+            self.received = True
+            key, head, at = self._known.find(data)
+            if head is not None:
+                self._serve(sink, head, data[at:])
+                return
+            self.headers = []
+            self._in_chunk = None
+            self._header_bytes = self._head_bytes = 0
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade, ProtocolViolation) as error:
@@ -126,8 +159,12 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > MAX_HEADER_BYTES:
                 self._break(ProtocolViolation("the answer's headers are too large"))
         else:
+            self._between_chunks = self._in_chunk is False and not self._is_complete() and data.endswith(b"\r\n")
             if not self._head_told:
                 self._head_told = True
+                self.head = AnswerHead(self.status, self.headers)
+                if key and self._is_complete() and self.keep_alive:
+                    self._known.keep(key, self.head)
                 sink.head()
             parts = self._body
             if parts and self._takes(sink):
@@ -169,11 +206,30 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         self._body.append(data)
 
+    def on_chunk_header(self) -> None:
+        self._in_chunk = True
+
+    def on_chunk_complete(self) -> None:
+        self._in_chunk = False
+
     def on_message_complete(self) -> None:
         if self._head_known:
             self._complete = True
 
     # ------------------------------------------------------------------ inside
+
+    def _serve(self, sink: Sink, head: AnswerHead, body: bytes) -> None:
+        """A whole answer with a known head."""
+        self._head_known = self._head_told = self._complete = True
+        self.head = head
+        self.status = head.status
+        self.headers = head.headers
+        sink.head()
+        if body and self._takes(sink):
+            sink.body(body)
+        if self._takes(sink):
+            self._sink = None
+            sink.ended(None)
 
     def _is_complete(self) -> bool:
         return self._complete

@@ -13,49 +13,115 @@ from time import monotonic
 from typing import Any
 
 import httptools
-import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.dataplane.client import NOBODY, Headers, Listener
 from app.dataplane.deadlines import Deadlines
-from app.errors import GatewayError, RequestTimeout, TooLarge
-from app.gateway import Gateway, send_error
+from app.dataplane.headers import lines_of
+from app.dataplane.request_head import RequestHead
+from app.errors import GatewayError, HeadersTooLarge, InvalidHttp, RequestTimeout
+from app.gateway import Gateway
+from app.ids import request_id
+from app.server.cycle import NEVER_S, LaneCycle
+from app.server.known_requests import KnownRequests
 
-_STATUS_LINES = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n".encode() for s in HTTPStatus}
-LINGER_S = 10.0
+REFUSED_LINGER_S = 2.0
 
 
 def protocol_for(gateway: Gateway) -> type[HttpToolsProtocol]:
     """The protocol class that uvicorn shall make for each connection."""
-    deadlines = Deadlines()
 
     class GatewayProtocol(LaneProtocol):
         pass
 
     GatewayProtocol.gateway = gateway
-    GatewayProtocol.deadlines = deadlines
+    GatewayProtocol.deadlines = Deadlines()
+    GatewayProtocol.known = KnownRequests()
     GatewayProtocol.paths = {}
     return GatewayProtocol
 
 
 class LaneProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with the direct lane, and the API's error shape for what is no HTTP."""
+    """uvicorn's protocol with the direct lane, and the API's error shape for what is no HTTP.
+
+    A whole request whose head is known goes past the parser, while that stands between two messages.
+    """
 
     gateway: Gateway
     deadlines: Deadlines
+    known: KnownRequests
     paths: dict[bytes, str]
+    deadline_s = NEVER_S
+    _between_messages = True
+    _in_head = False
+    _head_bytes = 0
+    _refused = False
+    _default_headers: object = None
+    _default_lines = b""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there; it has as long for its first request as between two."""
+        super().connection_made(transport)
+        self.deadline_s = monotonic() + self.timeout_keep_alive
+        self.deadlines.keep(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client is gone."""
+        self.deadlines.drop(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client."""
+        if not self._between_messages:
+            if self._refused:
+                return
+            if self._in_head:
+                self._more_head(data)
+            else:
+                super().data_received(data)
+            return
+        key, head, at = self.known.find(data)
+        before: Any = self.cycle
+        if head is not None and (before is None or before.response_complete):
+            if self.timeout_keep_alive_task is not None:
+                self._unset_keepalive_if_required()
+            self.cycle = cycle = LaneCycle(self, head)  # type: ignore[assignment]
+            cycle.serve(data[at:])
+            return
+        if self._refused:
+            return
+        self._more_head(data)
+        after: Any = self.cycle
+        if key and after is not before and self._between_messages and type(after) is LaneCycle and after.keep_alive:
+            self.known.keep(key, after.head)
+
+    def _more_head(self, data: bytes) -> None:
+        """Bytes that begin or continue a head: it may be neither endless nor slow."""
+        server = self.gateway.settings.server
+        before = self._head_bytes
+        end = data.find(b"\r\n\r\n")
+        if before + (len(data) if end < 0 else end) > server.max_header_bytes:
+            self._refuse(HeadersTooLarge(f"The request's head is larger than {server.max_header_bytes} bytes."))
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes = before + len(data)
+            if not before:
+                self.deadline_s = monotonic() + server.header_timeout_s
 
     def on_message_begin(self) -> None:
         """A request begins. uvicorn's scope is made only where it is needed (`on_headers_complete`)."""
+        self._between_messages = False
+        self._in_head = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
-        cycle: Any = self.cycle
-        if type(cycle) is LaneCycle and cycle.response_complete:
-            self.deadlines.drop(cycle)  # it is no longer idle
 
     def on_headers_complete(self) -> None:
         """Take the direct lane where nothing speaks against it."""
+        self._in_head = False
+        self._head_bytes = 0
+        if self.parser.get_http_version() not in ("1.1", "1.0"):  # the parser takes 0.9, which has no headers
+            raise ValueError("not a version that is spoken here")
         before: Any = self.cycle
         parser = self.parser
         if (
@@ -65,23 +131,63 @@ class LaneProtocol(HttpToolsProtocol):
             and not parser.should_upgrade()
             and (before is None or before.response_complete)
         ):
-            path = self.paths.get(self.url)
-            if path is None:
-                path = httptools.parse_url(self.url).path.decode("ascii")
-                if "%" in path:
-                    path = urllib.parse.unquote(path)
-                if not self.gateway.serves_directly(path):
-                    path = None
-                elif len(self.url) < 256 and len(self.paths) < 1000:  # spellings and queries are the client's choice
-                    self.paths[self.url] = path
+            path = self._path()
             if path is not None:
-                self.cycle = LaneCycle(self, path)  # type: ignore[assignment]
+                self.cycle = cycle = LaneCycle(self, RequestHead(path, self.headers))  # type: ignore[assignment]
+                cycle.begin()
                 return
+        self.deadline_s = NEVER_S  # uvicorn has timers of its own
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._between_messages = True
+        super().on_message_complete()
+
+    def _path(self) -> str | None:
+        """The request's path where the data plane serves it, else None."""
+        path = self.paths.get(self.url)
+        if path is None:
+            path = httptools.parse_url(self.url).path.decode("ascii")
+            if "%" in path:
+                path = urllib.parse.unquote(path)
+            if not self.gateway.serves_directly(path):
+                return None
+            if len(self.url) < 256 and len(self.paths) < 1000:  # spellings and queries are the client's choice
+                self.paths[self.url] = path
+        return path
+
+    def default_lines(self) -> bytes:
+        """uvicorn's own header lines: the date, renewed every second."""
+        headers = self.server_state.default_headers
+        if headers is not self._default_headers:
+            kind = type(self)
+            kind._default_lines = b"".join([b"%b: %b\r\n" % h for h in headers])
+            kind._default_headers = headers
+        return self._default_lines
+
+    def expire(self) -> None:
+        """The rest of a request, or another one, did not come in time."""
+        cycle: Any = self.cycle
+        if self._refused:
+            self.transport.abort()
+        elif type(cycle) is LaneCycle and not cycle.response_complete:
+            cycle.expire()
+        elif self._in_head:
+            seconds = self.gateway.settings.server.header_timeout_s
+            self._refuse(RequestTimeout(f"The request's head did not come within {seconds:g} s."))
+        else:
+            self.transport.close()
+
+    def stop(self, error: GatewayError) -> None:
+        """The gateway ends now: whatever is still going on ends visibly."""
+        cycle: Any = self.cycle
+        if type(cycle) is LaneCycle and not cycle.response_complete:
+            cycle.stop(error)
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
@@ -99,170 +205,27 @@ class LaneProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser refused, and close."""
-        error = {"message": msg, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
-        body = msgspec.json.encode({"error": error})
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        self.transport.close()
-
-
-class LaneCycle:
-    """One request and its answer; stands where uvicorn keeps its RequestResponseCycle, and implements `Client`.
-
-    uvicorn appends to `body`, sets `more_body` and `disconnected`, and calls `message_event.set()` at each change.
-    """
-
-    __slots__ = (
-        "_by_name",
-        "_caller",
-        "_chunked",
-        "_head",
-        "_headers",
-        "_path",
-        "_protocol",
-        "_running",
-        "body",
-        "deadline_s",
-        "disconnected",
-        "gone",
-        "keep_alive",
-        "listener",
-        "loop",
-        "more_body",
-        "response_complete",
-    )
-
-    def __init__(self, protocol: LaneProtocol, path: str) -> None:
-        self._protocol = protocol
-        self._path = path
-        self._headers: Headers = protocol.headers
-        self._head = b""
-        self._chunked = False
-        self._running = False
-        self.loop: asyncio.AbstractEventLoop = protocol.loop
-        self.body = bytearray()
-        self.more_body = True
-        self.disconnected = False
-        self.gone = False
-        self.response_complete = False
-        self.keep_alive: bool = protocol.parser.should_keep_alive()
-        self.listener: Listener = NOBODY
-        server = protocol.gateway.settings.server
-        self.deadline_s = monotonic() + server.body_timeout_s
-        protocol.deadlines.keep(self)
-        limit = server.max_body_bytes
-        self._by_name = dict(self._headers)
-        try:  # before a byte of the body is kept
-            self._caller = protocol.gateway.may_call(path, self._by_name)
-        except GatewayError as error:
-            self._refuse(error)
-            return
-        length = self._by_name.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > limit:
-            self._refuse(TooLarge(f"The request body is larger than {limit} bytes (server.max_body_bytes)."))
-
-    # ------------------------------------------------------------------ what uvicorn calls
-
-    @property
-    def message_event(self) -> "LaneCycle":
-        """uvicorn's event: here, the cycle itself."""
-        return self
-
-    def set(self) -> None:
-        """Something has changed: more of the body, its end, or the client is gone."""
-        if self.disconnected or self.response_complete:
-            self._protocol.deadlines.drop(self)
-            if not self.gone and not self.response_complete:
-                self.gone = True
-                self.listener.client_gone()
-        elif self._running:
-            return
-        elif not self.more_body:
-            self._running = True
-            self._protocol.deadlines.drop(self)
-            body = bytes(self.body)
-            self.body = bytearray()
-            self._protocol.gateway.answer(self, self._path, self._headers, self._by_name, body, self._caller)
-        else:
-            self._more()
-
-    def _more(self) -> None:
-        """A part of the body has come, and more is due."""
-        server = self._protocol.gateway.settings.server
-        if len(self.body) > server.max_body_bytes:
-            self._refuse(
-                TooLarge(f"The request body is larger than {server.max_body_bytes} bytes (server.max_body_bytes).")
-            )
-            return
-        self.deadline_s = monotonic() + server.body_timeout_s
-        self._protocol.flow.resume_reading()
-
-    def expire(self) -> None:
-        """The rest of the body, or another request, did not come in time."""
-        if self.response_complete:
-            self._protocol.transport.close()
-            return
-        seconds = self._protocol.gateway.settings.server.body_timeout_s
-        self.keep_alive = False
-        self._refuse(RequestTimeout(f"The next part of the request body did not come within {seconds:g} s."))
+        self._refuse(InvalidHttp(msg))
 
     def _refuse(self, error: GatewayError) -> None:
-        """Answer before the body is whole. What is still on its way is read and dropped, so that a client which sends
-        first and listens then gets to see the error; but not for ever."""
-        self._protocol.deadlines.drop(self)
-        self._running = True
-        self.body = bytearray()
-        send_error(self, error)
-        self.loop.call_later(LINGER_S, self._stop_lingering)
-
-    def _stop_lingering(self) -> None:
-        cycle: Any = self._protocol.cycle
-        if cycle is self and self.more_body:
-            self._protocol.transport.close()
-
-    # ------------------------------------------------------------------ Client
-
-    def start(self, status: int, lines: bytes, length: int | None = None) -> None:
-        """Kept back until the first bytes of the body, to go out with them."""
-        self._chunked = length is None
-        framing = b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %d\r\n" % length
-        if not self.keep_alive:
-            framing += b"connection: close\r\n"
-        status_line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
-        # uvicorn's default headers: the date, renewed every second.
-        own = b"".join([b"%b: %b\r\n" % h for h in self._protocol.server_state.default_headers])
-        self._head = b"".join((status_line, own, lines, framing, b"\r\n"))
-
-    def write(self, data: bytes) -> None:
-        """A part of the body."""
-        if self.gone:
+        """An answer for a request that is not whole, and the end of the connection. What is still on its way is dropped
+        for a moment: closed at once, the connection would be reset, and the client might never see the answer."""
+        if self._refused or self.transport.is_closing():
             return
-        if self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
-        elif self._head:
-            data = self._head + data
-        self._head = b""
-        self._protocol.transport.write(data)
-
-    def end(self, data: bytes = b"") -> None:
-        """The last part."""
-        if self.gone:
+        cycle: Any = self.cycle
+        if cycle is not None and not cycle.response_complete and not _still_reads(cycle):
+            self.transport.close()  # an answer is under way: nothing can be put into it
             return
-        if not self._chunked:
-            data = self._head + data
-        elif data:
-            data = b"%b%x\r\n%b\r\n0\r\n\r\n" % (self._head, len(data), data)
-        else:
-            data = self._head + b"0\r\n\r\n"
-        self._head = b""
-        protocol = self._protocol
-        protocol.transport.write(data)
-        self.response_complete = True
-        if not self.keep_alive:
-            protocol.transport.close()
-        elif protocol.pipeline or self.more_body:
-            protocol.on_response_complete()
-        else:  # as uvicorn does, but with the sweeping deadlines instead of a timer for every answer
-            protocol.server_state.total_requests += 1
-            self.deadline_s = monotonic() + protocol.timeout_keep_alive
-            protocol.deadlines.keep(self)
+        self._refused = True
+        body = error.body()
+        head = b"HTTP/1.1 %d %b\r\n" % (error.status, HTTPStatus(error.status).phrase.encode())
+        named = [*error.headers(), (b"x-request-id", request_id({}))]
+        lines = lines_of(named) + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(head + lines + body)
+        self.transport.write_eof()
+        self.deadline_s = monotonic() + REFUSED_LINGER_S
+
+
+def _still_reads(cycle: Any) -> bool:
+    """Has nothing been said to its request yet?"""
+    return not cycle.running if type(cycle) is LaneCycle else not cycle.response_started

@@ -1,0 +1,1 @@
+"""The decision log: what was decided for each request, and how the request ended."""

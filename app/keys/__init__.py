@@ -1,0 +1,1 @@
+"""Clients' keys: hashed, in the configuration or in a file of their own."""

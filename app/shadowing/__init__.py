@@ -1,0 +1,1 @@
+"""Shadows: a share of the requests, answered by the other mode too, for the log alone."""
