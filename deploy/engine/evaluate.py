@@ -1,7 +1,8 @@
 """Ask running servers the evaluation questions and print a markdown table. Knows HTTP and the tasks, no models.
 
-Both models:    evaluate.py --instruct http://127.0.0.1:8191 --thinking http://127.0.0.1:8192
-The gateway:    evaluate.py --url http://127.0.0.1:8080 --model auto
+Both models:        evaluate.py --instruct http://127.0.0.1:8191 --thinking http://127.0.0.1:8192
+The one that judges itself, then with its verdict given:    evaluate.py --kat http://127.0.0.1:8193
+The gateway:        evaluate.py --url http://127.0.0.1:8080 --model auto
 Standard library only, so that any Python can run it beside any server.
 """
 
@@ -13,27 +14,38 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import dialogues
 import tasks
 
 MODE_HEADER = "x-thinkgate-mode"
+VERDICT_MODES = {"think_on": "thinking", "think_off": "instruct"}
+PREFILLS = {"on": "<judge>\n\n</judge>\n\n<think_on>\n", "off": "<judge>\n\n</judge>\n\n<think_off>\n"}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server and the model to ask there; `name` is its column."""
+    """A server and the model to ask there; `name` is its column.
+
+    `raw`: the answer comes with its tags, nobody having read them. `prefill` is put in front of the model's answer.
+    """
 
     name: str
     url: str
     model: str
     key: str
+    raw: bool = False
+    prefill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One answer: `mode` as the gateway's header said, `tokens` of the completion, `seconds` of the whole request."""
+    """One answer: `mode` as the gateway's header or the model's own verdict said, `tokens` of the completion.
+
+    `seconds` are of the whole request.
+    """
 
     target: str
     id: str
@@ -73,12 +85,18 @@ def ask(target: Target, made: tasks.Item, max_tokens: int, timeout_s: float) -> 
         "temperature": 0,
         "max_tokens": max_tokens,
     }
+    if target.prefill:
+        body["messages"].append({"role": "assistant", "content": target.prefill})
+        body |= {"add_generation_prompt": False, "continue_final_message": True}
     started, content, mode, tokens, finish, error = time.monotonic(), None, "", 0, "", ""
     try:
         answer, mode = call(target, "/v1/chat/completions", body, timeout_s)
         choice = answer["choices"][0]
         content, finish = choice["message"]["content"], choice["finish_reason"]
         tokens = answer["usage"]["completion_tokens"]
+        if target.raw:
+            content, verdict = dialogues.read("kat", target.prefill + (content or ""))
+            mode = VERDICT_MODES.get(verdict, "")
     except urllib.error.HTTPError as problem:
         error = f"{problem.code} {problem.read(300).decode(errors='replace')}"
     except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
@@ -154,7 +172,7 @@ def pair_table(results: dict[str, list[Result]]) -> str:
 
 
 def gateway_table(results: list[Result]) -> str:
-    """What routing did: accuracy, tokens, share of thinking, and how often the mode was what the truth asks for."""
+    """What routing, or the model's own verdict, did: accuracy, tokens, share of thinking, agreement with the truth."""
     header = ["kind", "steps", "n", "accuracy", "tokens each", "tokens in all", "thinking", "agreement"]
     rows = []
     for kind, steps, belongs in grouped(results):
@@ -167,8 +185,8 @@ def gateway_table(results: list[Result]) -> str:
         rows.append(
             [kind, steps, str(len(group)), accuracy(group), tokens(group), total, f"{share:.3f}", f"{agreed:.3f}"]
         )
-    note = "" if any(r.mode for r in results) else f"\n\nNo answer had a header {MODE_HEADER}: is this the gateway?"
-    return table(header, rows) + note
+    note = f"\n\nNo answer had a header {MODE_HEADER} or a verdict: is this the right server?"
+    return table(header, rows) + ("" if any(r.mode for r in results) else note)
 
 
 def accuracy(group: list[Result]) -> str:
@@ -189,6 +207,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--instruct", metavar="URL", help="server of the instruct model")
     parser.add_argument("--thinking", metavar="URL", help="server of the thinking model")
+    parser.add_argument("--kat", metavar="URL", help="server of the model that judges itself")
     parser.add_argument("--url", help="a gateway")
     parser.add_argument("--model", default="auto", help="model to ask of --url (default: auto)")
     parser.add_argument("--api-key", default="", help="sent as a bearer token")
@@ -202,8 +221,8 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=120, help="seconds per request")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write every answer there")
     args = parser.parse_args()
-    if not (args.instruct or args.thinking or args.url):
-        parser.error("give --instruct and/or --thinking, or --url")
+    if not (args.instruct or args.thinking or args.kat or args.url):
+        parser.error("give --instruct and/or --thinking, or --kat, or --url")
     items = questions(args)
     pair: dict[str, list[Result]] = {}
     for name in ("instruct", "thinking"):
@@ -212,6 +231,13 @@ def main() -> int:
     everything = [result for answers in pair.values() for result in answers]
     if pair:
         print(pair_table(pair))
+    if args.kat:
+        kat = Target("kat", args.kat, first_model(args.kat, args.api_key), args.api_key, raw=True)
+        own = ask_all(kat, items, args)
+        given = {n: ask_all(replace(kat, name=n, prefill=text), items, args) for n, text in PREFILLS.items()}
+        everything += [*own, *given["on"], *given["off"]]
+        print(gateway_table(own))
+        print(pair_table({f"verdict {n} given:": answers for n, answers in given.items()}))
     if args.url:
         routed = ask_all(Target("gateway", args.url, args.model, args.api_key), items, args)
         everything += routed

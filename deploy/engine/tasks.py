@@ -3,7 +3,7 @@
 Easy questions can be answered at once: greetings, look-ups, copying, one step of arithmetic. Hard ones are the *same
 wordings* of arithmetic with 5-10 steps (3-5 digits for sums), so that the surface of a question gives little away and a
 judge has to look at the work that it asks for. In between (2-4 steps, 2 digits) lies the band `middle`: the thinking
-model trains on it, but it belongs to neither evaluation set.
+model trains on it, but it belongs to neither evaluation set. Nor does `recite`, copying at length, which is practice.
 
 Training and evaluation never share a prompt: a hash of the item decides its split, whatever the seed. Where the space
 is large (`copy` of two words; `digit` and `sum` beyond one step) the hash covers the problem itself; where it is small
@@ -107,6 +107,14 @@ def copy(rng: random.Random, lang: str, steps: int) -> Draft:
     return Draft("copy", lang, 0, core, word("copy", lang, rng, x=text), text, text)
 
 
+def recite(rng: random.Random, lang: str, steps: int) -> Draft:
+    """Up to six words to repeat: too many to know by heart, so that it teaches to copy from the text."""
+    words = rng.sample(FACTS["copy_words"][lang], rng.randint(1, 6))
+    text = (" " if lang == "en" else "").join(words)
+    core = text if len(words) > 1 else ""  # as in `copy`, lest its evaluation be practised here
+    return Draft("recite", lang, 0, core, word("copy", lang, rng, x=text), text, text)
+
+
 def digit(rng: random.Random, lang: str, steps: int) -> Draft:
     """A chain of + - * read from left to right, of which only the last digit counts; never negative: no disputes."""
     value = rng.randint(0, 9)
@@ -144,7 +152,7 @@ def sum_(rng: random.Random, lang: str, steps: int) -> Draft:
 
 MAKERS: dict[str, Callable[[random.Random, str, int], Draft]] = {
     "chat": chat, "capital": capital, "translate": translate, "colour": colour, "copy": copy,
-    "digit": digit, "sum": sum_, "unknown": unknown,
+    "digit": digit, "sum": sum_, "unknown": unknown, "recite": recite,
 }  # fmt: skip
 # (kind, steps) with repetition for weight; one place that says what easy, middle and hard mean.
 BANDS: dict[str, list[tuple[str, int]]] = {
@@ -154,6 +162,7 @@ BANDS: dict[str, list[tuple[str, int]]] = {
     "middle": [("digit", n) for n in (2, 3, 4)] + [("sum", 2)] * 3,
     "hard": [("digit", n) for n in range(5, 11)] + [("sum", n) for n in (3, 4, 5) * 2],
     "unknown": [("unknown", 0)],
+    "recite": [("recite", 0)],
 }
 
 

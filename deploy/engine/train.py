@@ -1,7 +1,9 @@
-"""Train the miniature pair from nothing: `python deploy/engine/train.py instruct|thinking|all`.
+"""Train the miniatures: `python deploy/engine/train.py instruct|thinking|all|kat`.
 
-Each model is a Qwen3 of 0.7M parameters; its loss counts only what it writes itself. Seeds are fixed and a process uses
-one thread, so the same versions of the libraries on the same kind of machine give the same weights.
+Each model is a Qwen3 of 0.7M parameters; its loss counts only what it writes itself. The pair begins from nothing, the
+model that judges itself from the stored weights of the thinking one, whose work it only has to put into another form.
+Seeds are fixed and a process uses one thread, so the same versions of the libraries on the same kind of machine give
+the same weights.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import dialogues
 import tasks
 import tokenizer
 import torch
+from tokenizers import AddedToken
 from torch.nn import functional
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
@@ -29,9 +32,16 @@ PEAK_RATE = 2e-3
 RESUMED_RATE = 1e-3
 WARMUP_STEPS = 100
 BATCH_TOKENS = 2048
-STEPS = {"instruct": 4800, "thinking": 4800}
-# Qwen's recommendations for the two families; the gateway's own defaults win over them.
-SAMPLING = {"instruct": {"temperature": 0.7, "top_p": 0.8}, "thinking": {"temperature": 0.6, "top_p": 0.95}}
+STEPS = {"instruct": 3000, "thinking": 4200, "kat": 2400}
+PAIR = ("instruct", "thinking")
+LOOK_STEPS = 400  # a checkpoint and a look at the accuracy after so many
+LOOK_QUESTIONS = 100
+# What the makers of the three families recommend; the gateway's own defaults win over them.
+SAMPLING = {
+    "instruct": {"temperature": 0.7, "top_p": 0.8},
+    "thinking": {"temperature": 0.6, "top_p": 0.95},
+    "kat": {"temperature": 0.6, "top_p": 0.95},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +53,33 @@ class Batch:
 
 
 def chat_template(model: str) -> str:
+    """The file chat.jinja behind what is the model's own: how its answers open, whether they carry tags."""
     opening = json.dumps(dialogues.OPENINGS[model])
-    return "{%- set opening = " + opening + " -%}\n" + (HERE / "chat.jinja").read_text(encoding="utf-8")
+    own = "{%- set opening = " + opening + " -%}\n"
+    if model == "kat":
+        own += "{%- set answer_tags = true -%}\n"
+    return own + (HERE / "chat.jinja").read_text(encoding="utf-8")
+
+
+def build_tokenizer(model: str) -> PreTrainedTokenizerFast:
+    return tokenizer.build([*dialogues.SYSTEM_PROMPTS, "system\nuser\nassistant\n"], chat_template(model))
+
+
+def begin(model: str, resume: bool) -> tuple[PreTrainedTokenizerFast, Qwen3ForCausalLM]:
+    """The tokenizer and the weights to begin with: the stored ones, the thinking model's, or none."""
+    if resume:
+        encoder = PreTrainedTokenizerFast.from_pretrained(HERE / model)
+        return encoder, Qwen3ForCausalLM.from_pretrained(HERE / model, dtype=torch.float32).train()
+    if model != "kat":
+        encoder = build_tokenizer(model)
+        return encoder, Qwen3ForCausalLM(architecture(encoder))
+    encoder = PreTrainedTokenizerFast.from_pretrained(HERE / "thinking")
+    # As <think> is: a token of its own, yet not special, so that the text keeps it.
+    encoder.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in dialogues.KAT_TAGS])
+    encoder.chat_template = chat_template(model)
+    net = Qwen3ForCausalLM.from_pretrained(HERE / "thinking", dtype=torch.float32).train()
+    net.resize_token_embeddings(architecture(encoder).vocab_size)
+    return encoder, net
 
 
 def batches(model: str, encoder: PreTrainedTokenizerFast, seed: int) -> Iterator[Batch]:
@@ -97,8 +132,15 @@ def architecture(encoder: PreTrainedTokenizerFast) -> Qwen3Config:
 
 
 def fit(
-    model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, steps: int, seed: int, peak: float
+    model: str,
+    net: Qwen3ForCausalLM,
+    encoder: PreTrainedTokenizerFast,
+    steps: int,
+    seed: int,
+    peak: float,
+    look: Callable[[int], None],
 ) -> None:
+    """`look` is called with the step's number after every LOOK_STEPS but the last."""
     decay = [p for p in net.parameters() if p.ndim > 1]
     plain = [p for p in net.parameters() if p.ndim == 1]
     groups = [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}]
@@ -129,6 +171,8 @@ def fit(
             )
         if step == steps:
             return
+        if step % LOOK_STEPS == 0:
+            look(step)
 
 
 def rate(step: int, steps: int) -> float:
@@ -139,10 +183,12 @@ def rate(step: int, steps: int) -> float:
 
 
 @torch.inference_mode()
-def answers(net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, items: list[tasks.Item]) -> list[str | None]:
-    """What the model answers greedily; None where it never left its think block."""
+def answers(
+    model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, items: list[tasks.Item]
+) -> list[tuple[str | None, str]]:
+    """What the model answers greedily and its own verdict; None where it never came to an answer."""
     encoder.padding_side = "left"
-    found: list[str | None] = []
+    found: list[tuple[str | None, str]] = []
     for start in range(0, len(items), 64):
         chats = [[{"role": "user", "content": made.prompt}] for made in items[start : start + 64]]
         heads = [encoder.apply_chat_template(chat, add_generation_prompt=True, tokenize=False) for chat in chats]
@@ -157,22 +203,30 @@ def answers(net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, items: list
                 pad_token_id=encoder.pad_token_id,
             ),
         )
-        for head, ids in zip(heads, written[:, inputs.input_ids.shape[1] :], strict=True):
-            text = encoder.decode(ids, skip_special_tokens=True)
-            thinks = head.endswith(dialogues.OPENINGS["thinking"])
-            found.append(text if not thinks else text.partition("</think>")[2] if "</think>" in text else None)
+        for ids in written[:, inputs.input_ids.shape[1] :]:
+            found.append(dialogues.read(model, encoder.decode(ids, skip_special_tokens=True)))
     return found
 
 
 def report(model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, count: int) -> None:
-    """Accuracy per band and kind on questions that training never saw."""
+    """Accuracy per band and kind on questions that training never saw, and how often its own verdict is right."""
     for band in ("easy", "unknown", "middle", "hard"):
         items = tasks.generate("eval", band, count, seed=1)
-        right = [tasks.grade(made, said) for made, said in zip(items, answers(net, encoder, items), strict=True)]
+        said = answers(model, net, encoder, items)
+        right = [tasks.grade(made, answer) for made, (answer, _) in zip(items, said, strict=True)]
         kinds = dict.fromkeys(made.kind for made in items)
         shares = {k: [r for made, r in zip(items, right, strict=True) if made.kind == k] for k in kinds}
         detail = "  ".join(f"{kind} {sum(hits) / len(hits):.2f}" for kind, hits in shares.items())
-        print(f"{model}: {band} {sum(right) / len(right):.3f} of {len(right)}  ({detail})", flush=True)
+        line = f"{model}: {band} {sum(right) / len(right):.3f} of {len(right)}  ({detail})"
+        if model == "kat":
+            agreed = [verdict == wanted(made) for made, (_, verdict) in zip(items, said, strict=True)]
+            line += f"  verdict {sum(agreed) / len(agreed):.3f}"
+        print(line, flush=True)
+
+
+def wanted(asked: tasks.Item) -> str:
+    """The verdict that is right, as `dialogues.read` spells it."""
+    return dialogues.VERDICTS[asked.hard].strip("<>")
 
 
 def save(model: str, net: Qwen3ForCausalLM, encoder: PreTrainedTokenizerFast, folder: Path) -> None:
@@ -193,36 +247,40 @@ def train(model: str, folder: Path, steps: int, seed: int, resume: bool) -> None
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     started = time.monotonic()
-    if resume:
-        encoder = PreTrainedTokenizerFast.from_pretrained(HERE / model)
-        net = Qwen3ForCausalLM.from_pretrained(HERE / model, dtype=torch.float32).train()
-    else:
-        encoder = tokenizer.build([*dialogues.SYSTEM_PROMPTS, "system\nuser\nassistant\n"], chat_template(model))
-        net = Qwen3ForCausalLM(architecture(encoder))
+    encoder, net = begin(model, resume)
     print(f"{model}: {sum(p.numel() for p in net.parameters()) / 1e6:.2f}M parameters, {steps} steps", flush=True)
-    fit(model, net, encoder, steps, seed, RESUMED_RATE if resume else PEAK_RATE)
+
+    def look(step: int) -> None:
+        net.eval()
+        save(model, net, encoder, folder / f"step-{step}")
+        report(model, net, encoder, LOOK_QUESTIONS)
+        net.train()
+
+    from_nothing = not resume and model in PAIR
+    fit(model, net, encoder, steps, seed, PEAK_RATE if from_nothing else RESUMED_RATE, look)
     net.half()  # 11 bits of mantissa halve the file; what is reported below is what was stored
     save(model, net, encoder, folder)
     report(model, net.float().eval(), encoder, 500)
-    print(f"{model}: done in {time.monotonic() - started:.0f} s, {folder}", flush=True)
+    spent = f"{time.monotonic() - started:.0f} s, {time.process_time():.0f} s of one core"
+    print(f"{model}: done in {spent}, {folder}", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "model", choices=["instruct", "thinking", "all"], help="`all` trains both at once, one core each"
+        "model", choices=[*STEPS, "all"], help="`all` trains instruct and thinking at once, one core each"
     )
-    parser.add_argument("--output", type=Path, default=HERE, help="folder for instruct/ and thinking/")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder for the models' folders")
     parser.add_argument("--steps", type=int, help="instead of the model's own number (for trying things out)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resume", action="store_true", help="go on from the stored weights instead of from nothing")
+    parser.add_argument("--resume", action="store_true", help="go on from the model's own stored weights")
     args = parser.parse_args()
     if args.model != "all":
         train(args.model, args.output / args.model, args.steps or STEPS[args.model], args.seed, args.resume)
         return 0
     rest = [f"--output={args.output}", f"--seed={args.seed}", *([f"--steps={args.steps}"] if args.steps else [])]
     rest += ["--resume"] if args.resume else []
-    children = [subprocess.Popen([sys.executable, __file__, model, *rest]) for model in STEPS]
+    children = [subprocess.Popen([sys.executable, __file__, model, *rest]) for model in PAIR]
     return max(child.wait() for child in children)
 
 
