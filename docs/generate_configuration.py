@@ -22,11 +22,7 @@ HERE = Path(__file__).parent
 PAGE = HERE / "configuration.md"
 EXAMPLE = HERE / "example.yaml"
 
-WITHOUT_EFFECT = {
-    "decisions.url": "there is no decision log yet",
-    "decisions.store_prompts": "there is no decision log yet",
-    "decisions.keep_days": "there is no decision log yet",
-}
+WITHOUT_EFFECT: dict[str, str] = {}
 """Keys that are accepted and validated, so that a configuration written by the contract loads, but change nothing.
 
 tests/docs/test_docs.py fails when one of them begins to be used.
@@ -37,9 +33,9 @@ _HEAD = """\
 
 <!-- Generated from app/settings.py by docs/generate_configuration.py: change the schema and run it again. -->
 
-ThinkGate reads one YAML file: `thinkgate serve --config FILE`. It is read once, at the start; to change it, start the
-gateway again. `thinkgate serve --config FILE --check` validates the file and exits: status 0 if it can be used, 2 if
-not, with one line a problem.
+ThinkGate reads one YAML file: `thinkgate serve --config FILE`. A change of the file counts while the gateway runs
+([operations.md](operations.md#start-check-stop)). `thinkgate serve --config FILE --check` validates the file and exits:
+status 0 if it can be used, 2 if not, with one line a problem.
 
 ## An example
 
@@ -59,8 +55,9 @@ servers behind it.
   of a pool; a hybrid family takes `pool`, a pair takes `instruct` and `thinking`.
 - `NAME` below stands for a name that you choose, `[]` for an element of a list. Times end in `_s` (seconds) or `_ms`
   (milliseconds).
-- Keys marked ◌ are accepted and checked but change nothing in this version.
 """
+
+_INERT = "- Keys marked ◌ are accepted and checked but change nothing in this version.\n"
 
 _FAMILIES = """\
 A family tells how a backend is told to think or not. [Routing](routing.md#adding-a-family--新增模型家族) describes its
@@ -70,7 +67,7 @@ keys; a family of yours with the name of a shipped one replaces it.
 
 def page() -> str:
     """The whole page."""
-    parts = [_HEAD.format(example=EXAMPLE.read_text(encoding="utf-8"))]
+    parts = [_HEAD.format(example=EXAMPLE.read_text(encoding="utf-8")) + (_INERT if WITHOUT_EFFECT else "")]
     for key, field in Settings.model_fields.items():
         model = _model_in(field.annotation)
         if model is None:
@@ -138,6 +135,8 @@ def _default(field: FieldInfo) -> str:
         return "see below"
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return f"`{json.dumps(value, ensure_ascii=False)}`" if value != "" else "empty"
