@@ -17,6 +17,7 @@ from app.config_file import parse_settings
 from app.gateway import Gateway, create_app
 from app.server import open_listeners
 from app.server.lane import protocol_for
+from app.server.serving import KEEP_ALIVE_S
 from tests.app.scripted_upstream import ScriptedUpstream
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # one, since loading certificates would take longer than most tests
@@ -73,6 +74,9 @@ class Running:
     async def chat(self, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
         body = {"model": "auto", "messages": HELLO, **fields}
         return await self.http.post("/v1/chat/completions", json=body, headers=headers)
+
+    async def post(self, path: str, body: Any, headers: dict[str, str] | None = None) -> httpx.Response:
+        return await self.http.post(path, json=body, headers=headers)
 
     async def raw(self) -> "RawClient":
         return RawClient(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**26))
@@ -164,7 +168,7 @@ async def start(way: str) -> AsyncIterator[Start]:
     cleanup: list[Callable[[], Awaitable[None]]] = []
     upstreams: list[ScriptedUpstream] = []
 
-    async def start(score: float = 0.0, replicas: int = 1, **changes: Any) -> Running:
+    async def start(score: float = 0.0, replicas: int = 1, own_transport: bool = True, **changes: Any) -> Running:
         fast, deep = ScriptedUpstream(), ScriptedUpstream()
         for upstream in (fast, deep):
             await upstream.start()
@@ -178,12 +182,13 @@ async def start(way: str) -> AsyncIterator[Start]:
             "routes": {"auto": {"family": "qwen3-2507", "instruct": "fast", "thinking": "deep"}},
             "judge": {"kind": "constant", "score": score},
             "health": {"interval_s": 3600},
-            "timeouts": {"connect_s": 1},
+            "timeouts": {"connect_s": 10},
         }
         for section, values in copy.deepcopy(changes).items():
             data[section] = {**data.get(section, {}), **values}
         settings = parse_settings(data, {})
-        app = create_app(settings, health_transport=httpx.AsyncHTTPTransport(verify=NO_TLS))
+        transport = httpx.AsyncHTTPTransport(verify=NO_TLS) if own_transport else None
+        app = create_app(settings, health_transport=transport)
         sockets = open_listeners("127.0.0.1", 0, 1)
         config = uvicorn.Config(
             app,
@@ -192,6 +197,7 @@ async def start(way: str) -> AsyncIterator[Start]:
             lifespan="on",
             log_config=None,
             access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_S,  # uvicorn's own 5 s are the client's too: they would meet
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=1,

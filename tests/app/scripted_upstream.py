@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -103,10 +104,22 @@ def error(status: int, message: str = "no", *lines: str) -> Script:
     return script
 
 
+RECORDED = {
+    "/v1/chat/completions": ("chat_instruct", "chat_instruct_stream_usage"),
+    "/v1/completions": ("compl_instruct", "compl_instruct_stream"),
+    "/v1/responses": ("resp_trained", "resp_trained_stream"),
+    "/v1/messages": ("messages_trained", "messages_trained_stream"),
+    "/v1/messages/count_tokens": ("messages_instruct_count_tokens", ""),
+    "/tokenize": ("tokenize_instruct_prompt", ""),
+    "/detokenize": ("detokenize_instruct", ""),
+}
+"""The recordings of one answer and one stream of each endpoint."""
+
+
 async def as_asked(turn: Turn) -> bool:
-    """A recorded stream where a stream was asked for, else a recorded answer."""
-    asked = turn.request.json
-    return bool(await (stream("chat_instruct_stream_usage") if asked.get("stream") else whole())(turn))
+    """A recorded stream where a stream was asked for, else a recorded answer; of the endpoint that was asked."""
+    one, streamed = RECORDED[turn.request.path]
+    return bool(await (stream(streamed) if turn.request.json.get("stream") is True else whole(one))(turn))
 
 
 class ScriptedUpstream:
@@ -117,6 +130,8 @@ class ScriptedUpstream:
         self.scripts: deque[Script] = deque()
         self.requests: list[Received] = []
         self.connections = 0
+        self.metrics = b""  # what /metrics says
+        self.frozen = False  # /health does not answer
         self.failures: list[BaseException] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -129,8 +144,8 @@ class ScriptedUpstream:
     def then(self, *scripts: Script) -> None:
         self.scripts.extend(scripts)
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**26)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**26, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
@@ -154,7 +169,14 @@ class ScriptedUpstream:
         try:
             while (request := await _read(reader)) is not None:
                 if request.path == "/health":
+                    if self.frozen:
+                        await asyncio.sleep(3600)
                     writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    return
+                if request.path == "/metrics":
+                    body = self.metrics
+                    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+                    writer.write(head + body)
                     return
                 self.connections += first
                 first = False

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -89,3 +91,11 @@ def test_route_refuses_an_unknown_model_with_status_2(config, capsys):
 def test_without_a_file_the_shipped_judge_decides(capsys):
     assert main(["route", "--json", "hello"]) == 0
     assert json.loads(capsys.readouterr().out)["judge"].startswith("linear@")
+
+
+def test_a_reader_that_has_had_enough_is_no_error(config):
+    command = [sys.executable, "-m", "app", "route", HARD, "--config", config()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141

@@ -1,7 +1,9 @@
 """The configuration file: the contract's own example, the environment, and words for every mistake."""
 
+import asyncio
 import copy
 import re
+import socket
 
 import pytest
 import yaml
@@ -119,12 +121,12 @@ def test_every_problem_is_told_at_once():
         ("routes.auto", {"instruct": "fast"}, "needs `instruct` and `thinking`"),
         ("routes.auto", {"pool": "fast", "instruct": "fast", "thinking": "deep"}, "not both"),
         ("routes.qwen-instruct", {"instruct": "fast", "thinking": "deep"}, "also the model name of a pool"),
-        ("pools.fast.replicas", ["https://h:1"], "http://host:port"),
+        ("pools.fast.replicas", ["ftp://h:1"], "http://host:port"),
         ("pools.fast.replicas", ["localhost:8101"], "http://host:port"),
         ("pools.fast.replicas", ["http://h:1/v1"], "the gateway adds /v1"),
         ("pools.fast.replicas", [], "pools.fast.replicas"),
         ("pools", {}, "pools"),
-        ("auth.keys", [], "auth.keys"),
+        ("auth.keys", [], "auth: needs `keys`, a `keys_file`, or `oidc`"),
         ("auth.keys.0.key", "  ", "auth.keys[0].key: is empty"),
         ("judge.kind", "oracle", "judge.kind"),
         ("profiles.default.threshold", 7, "profiles.default.threshold"),
@@ -260,3 +262,31 @@ def test_every_setting_of_a_profile_reaches_the_router():
     profile = settings.profiles["default"].to_profile("mine")
     assert profile.name == "mine"
     assert {name: getattr(profile, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("budget", "problem"),
+    [
+        ({"cap": 0}, "cap"),
+        ({"effort": {"none": 5}}, "effort"),
+        ({"score": [{"at_least": 0.8, "tokens": 5}, {"at_least": 0.5, "tokens": 9}]}, "rising order"),
+        ({"score": [{"at_least": 0.5, "tokens": 5}, {"at_least": 0.5, "tokens": 9}]}, "rising order"),
+        ({"score": [{"at_least": 2, "tokens": 5}]}, "at_least"),
+    ],
+)
+def test_a_thinking_budget_that_makes_no_sense_is_refused(budget, problem):
+    assert problem in refusal(changed("profiles.default.thinking_budget", budget))
+
+
+async def test_asyncio_sends_at_once_on_what_the_listeners_accept():
+    (listener,) = open_listeners("127.0.0.1", 0, 1)
+    told = asyncio.get_running_loop().create_future()
+
+    async def accepted(reader, writer):
+        told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(accepted, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        assert await told
+        writer.close()

@@ -16,10 +16,14 @@ import yaml
 from app import errors
 from app.cli import main
 from app.config_file import parse_settings
+from app.dataplane.any_request import PARSERS
 from app.dataplane.chat_request import ChatRequest
+from app.dataplane.passthrough.json_body import JsonBody
 from app.errors import GatewayError
 from app.gateway import create_app
 from app.metadata import Routing
+from app.metrics.totals import exposition
+from app.server.census import Census
 from app.settings import Settings
 from router.decision import Decision
 from router.judges import ConstantJudge
@@ -187,14 +191,20 @@ def test_headers_and_metrics_named_in_the_text_exist(page: Path) -> None:
     text = page.read_text("utf-8")
     for header in set(re.findall(r"x-thinkgate-[a-z-]*[a-z]", text)):
         assert header in sent, f"{header} is not sent"
-    exposed = create_app(parse_settings(BASE, {}), judge=ConstantJudge()).meters.exposition().decode()
+    exposed = _exposed()
     names = set(re.findall(r"^# HELP (\S+)", exposed, re.MULTILINE))
     for metric in set(re.findall(r"\bthinkgate_[a-z_]+[a-z]", text)):
         assert re.sub(r"_(bucket|sum|count)$", "", metric) in names, f"{metric} is no metric"
 
 
+def _exposed() -> str:
+    """What a gateway exposes, and what only several workers do."""
+    one = create_app(parse_settings(BASE, {}), judge=ConstantJudge()).meters.exposition()
+    return (one + exposition(Census(list).totals())).decode()
+
+
 def test_every_metric_is_explained() -> None:
-    exposed = create_app(parse_settings(BASE, {}), judge=ConstantJudge()).meters.exposition().decode()
+    exposed = _exposed()
     page = (DOCS / "operations.md").read_text("utf-8")
     for name in re.findall(r"^# HELP (\S+)", exposed, re.MULTILINE):
         assert f"`{name}`" in page, f"{name} is not in docs/operations.md"
@@ -271,9 +281,13 @@ def test_bodies_of_curl_examples_are_requests() -> None:
                 continue
             for option, value in pairwise(words):
                 if option in ("-d", "--data"):
-                    ChatRequest.parse(value.encode())
+                    api = next((w.rpartition("/v1/")[2] for w in words if "/v1/" in w), "tokenize")
+                    if api == "tokenize":
+                        assert JsonBody(value.encode()).model
+                    else:
+                        PARSERS.get(api, ChatRequest.parse)(value.encode())
                     bodies += 1
-    assert bodies >= 3
+    assert bodies >= 6
 
 
 def test_make_targets_in_examples_exist() -> None:
@@ -290,7 +304,7 @@ def test_options_of_thinkgate_in_examples_exist(capsys: pytest.CaptureFixture[st
         lines = commands(page) + [word.split() for word in _CODE.findall(prose(page)) if word.startswith("thinkgate ")]
         for words in lines:
             if words[0].removeprefix(".venv/bin/") == "thinkgate" and len(words) > 1:
-                command = tuple(words[1:3] if words[1] == "judge" else words[1:2])
+                command = tuple(words[1:3] if words[1] in ("judge", "keys") else words[1:2])
                 options = {w.split("=")[0] for w in words[2:] if w.startswith("--")}
                 used.setdefault(command, set()).update(options)
     assert {("serve",), ("route",), ("up",), ("judge", "calibrate")} <= set(used)
@@ -322,5 +336,12 @@ def test_sampling_defaults_are_those_of_the_families() -> None:
         sampling = families[name]["sampling"]
         assert sampling["instruct"] == {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "min_p": 0}
         assert sampling["thinking"] == {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0}
-    page = (DOCS / "routing.md").read_text("utf-8")
-    assert all(f"`{name}`" in page for name in families)
+
+
+def test_every_family_is_explained_and_every_key_of_one() -> None:
+    page = (DOCS / "routing.md").read_text("utf-8").split("## Families")[1].split("\n## ")[0]
+    shipped: dict[str, Any] = yaml.safe_load((ROOT / "router/families.yaml").read_text("utf-8"))
+    assert not [name for name in shipped if f"`{name}`" not in page]
+    keys = {key for family in shipped.values() for key in family}
+    assert len(keys) > 8
+    assert not [key for key in keys if not re.search(rf"^\| `{key}` \|", page, re.MULTILINE)]

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,25 +19,14 @@ import httpx
 import pytest
 import yaml
 
+from tests.engines import CPU_ENVIRONMENT, CPU_FLAGS, VLLM_PYTHON
+
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "deploy" / "engine"
-VLLM_PYTHON = Path(os.environ.get("THINKGATE_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
 KEY = "e2e-key"
 START_LIMIT_S = 420
-ENGINE_ENV = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "OMP_NUM_THREADS": "1",
-    "TORCHDYNAMO_DISABLE": "1",
-}
-ENGINE_FLAGS = (
-    *("--dtype", "float32", "--max-model-len", "2048", "--max-num-seqs", "8", "--enforce-eager"),
-    *("--kv-cache-memory-bytes", "64M", "--generation-config", "vllm"),
-    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
-)
+ENGINE_ENV = {**CPU_ENVIRONMENT, "VLLM_ENABLE_RESPONSES_API_STORE": "1"}  # responses can be asked for later
+ENGINE_FLAGS = (*CPU_FLAGS, "--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 
 
 def hard_question() -> tuple[str, str]:
@@ -110,8 +99,16 @@ def start(command: list[str], log: Path, url: str, env: dict[str, str] | None = 
     return Server(process, url, log)
 
 
-def start_engine(role: str, log_dir: Path, name: str | None = None) -> Server:
-    """vLLM with one of the miniature models; not yet ready."""
+def start_engine(
+    role: str,
+    log_dir: Path,
+    name: str | None = None,
+    *,
+    parser: bool = True,
+    flags: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+) -> Server:
+    """vLLM with one of the miniature models, for thinking with a reasoning `parser` or without; not yet ready."""
     if not VLLM_PYTHON.exists():
         pytest.fail(f"{VLLM_PYTHON} is not there: `make engine` sets up the engine's environment")
     port = free_port()
@@ -120,10 +117,11 @@ def start_engine(role: str, log_dir: Path, name: str | None = None) -> Server:
         *("--model", str(ENGINE / role), "--host", "127.0.0.1", "--port", str(port)),
         *("--served-model-name", name or f"mini-{role}"),
         *ENGINE_FLAGS,
+        *flags,
     ]
-    if role == "thinking":
+    if role == "thinking" and parser:
         command += ["--reasoning-parser", "deepseek_r1"]
-    return start(command, log_dir / f"{name or role}.log", f"http://127.0.0.1:{port}", ENGINE_ENV)
+    return start(command, log_dir / f"{name or role}.log", f"http://127.0.0.1:{port}", ENGINE_ENV | dict(env or {}))
 
 
 def start_gateway(config: dict[str, object], log_dir: Path, name: str = "gateway") -> Server:
@@ -171,6 +169,17 @@ def engines(log_dir: Path) -> Iterator[dict[str, Server]]:
     finally:
         for server in servers.values():
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def kat_engine(log_dir: Path) -> Iterator[Server]:
+    """The model that judges itself, without a reasoning parser: its text comes with its tags."""
+    server = start_engine("kat", log_dir)
+    try:
+        server.wait_ready("/health", START_LIMIT_S)
+        yield server
+    finally:
+        server.stop()
 
 
 def config_for(engines: dict[str, Server], **more: object) -> dict[str, object]:

@@ -61,10 +61,19 @@ def test_template_arguments_without_thinking_fields_stay_as_they_were_written():
     assert prepared("qwen3-2507", {"chat_template_kwargs": written}, THINKING)["chat_template_kwargs"] == written
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+WITHOUT_BUDGETS = ["gpt-oss", "kat-v1"]  # no reasoning parser of vLLM's cuts their thoughts short
+
+
+@pytest.mark.parametrize("family", set(FAMILIES) - set(WITHOUT_BUDGETS))
 def test_a_thinking_budget_reaches_only_backends_that_think(family):
     assert "thinking_token_budget" not in prepared(family, {"thinking_token_budget": b"100"}, INSTRUCT)
     assert prepared(family, {"thinking_token_budget": b"100"}, THINKING)["thinking_token_budget"] == b"100"
+
+
+@pytest.mark.parametrize("family", WITHOUT_BUDGETS)
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_thinking_budget_never_reaches_a_model_that_has_none(family, mode):
+    assert "thinking_token_budget" not in prepared(family, {"thinking_token_budget": b"100"}, mode)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -155,8 +164,93 @@ def test_an_operators_own_family_is_added_and_wins_over_a_shipped_one():
 
 
 @pytest.mark.parametrize(
-    "data", [{"kind": "trio"}, {}, {"kind": "pair", "sampel": {}}, {"kind": "pair", "send": {"maybe": {}}}]
+    "data",
+    [
+        {"kind": "trio"},
+        {},
+        {"kind": "pair", "sampel": {}},
+        {"kind": "pair", "send": {"maybe": {}}},
+        {"kind": "pair", "history": "some"},
+        {"kind": "pair", "tags": "xml"},
+        {"kind": "self-judging"},
+    ],
 )
 def test_a_family_that_makes_no_sense_is_refused(data):
     with pytest.raises(ValueError, match=r".+"):
         Family.from_dict("mine", data)
+
+
+# ---------------------------------------------------------------------- like
+
+
+def test_a_family_may_be_like_another_but_for_a_few_keys():
+    mine = load_families({"mine": {"like": "qwen3-2507", "tags": "think", "sampling": {}}})["mine"]
+    shipped = FAMILIES["qwen3-2507"]
+    assert (mine.kind, mine.drop, mine.history) == (shipped.kind, shipped.drop, shipped.history)
+    assert (mine.name, mine.tags, mine.sampling) == ("mine", "think", {})
+
+
+def test_a_shipped_family_may_be_changed_in_one_key():
+    changed = load_families({"qwen3-2507": {"like": "qwen3-2507", "tags": "think"}})["qwen3-2507"]
+    assert changed.tags == "think"
+    assert changed.sampling == FAMILIES["qwen3-2507"].sampling
+
+
+@pytest.mark.parametrize(
+    "own", [{"a": {"like": "b"}}, {"a": {"like": "a"}}, {"a": {"like": "b"}, "b": {"like": "a"}}, {"a": {"like": 3}}]
+)
+def test_a_family_that_is_like_no_other_is_refused(own):
+    with pytest.raises(ValueError, match="is like"):
+        load_families(own)
+
+
+# ---------------------------------------------------------------------- told in words, told by a prefill
+
+ASK = [{"role": "user", "content": "q"}]
+
+
+def messages_of(family, mode, messages, **body):
+    got = prepared(family, {"messages": msgspec.json.encode(messages), **body}, mode, messages)
+    return msgspec.json.decode(got["messages"]), got
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_model_that_judges_itself_gets_the_verdict_that_the_client_wants(mode):
+    messages, body = messages_of("kat-v1", mode, ASK)
+    assert messages[:-1] == ASK
+    assert messages[-1]["role"] == "assistant"
+    assert ("<think_on>" in messages[-1]["content"]) is (mode is THINKING)
+    assert (body["add_generation_prompt"], body["continue_final_message"]) == (b"false", b"true")
+
+
+def test_a_model_that_judges_itself_gets_none_where_nobody_wants_anything():
+    raw = b'[ {"role":"user", "content":"q"} ]'
+    body = prepared("kat-v1", {"messages": raw}, None, ASK)
+    assert body == {"messages": raw, "skip_special_tokens": b"false"}
+
+
+@pytest.mark.parametrize("begun", [[*ASK, {"role": "assistant", "content": "<judge>"}], []])
+def test_an_answer_that_the_client_has_begun_itself_is_not_begun_again(begun):
+    messages, body = messages_of("kat-v1", THINKING, begun)
+    if begun:
+        assert messages == begun
+        assert "continue_final_message" not in body
+
+
+def test_earlier_thinking_goes_before_a_prefill_is_put_behind_it():
+    talk = [*ASK, {"role": "assistant", "content": "a", "reasoning": "r"}, *ASK]
+    messages, _ = messages_of("kat-v1", INSTRUCT, talk)
+    assert messages[1] == {"role": "assistant", "content": "a"}
+    assert len(messages) == 4
+
+
+def test_an_instruct_model_gets_no_thinking_of_a_tool_loop_either():
+    loop = [*ASK, {"role": "assistant", "content": "", "reasoning": "plan", "tool_calls": []}, {"role": "tool"}]
+    assert "reasoning" not in messages_of("qwen3-2507", INSTRUCT, loop)[0][1]
+    assert messages_of("qwen3-2507", THINKING, loop)[0][1]["reasoning"] == "plan"
+
+
+def test_efforts_that_the_model_does_not_know_are_mapped_to_those_that_it_does():
+    assert prepared("gpt-oss", {"reasoning_effort": b'"max"'}, THINKING)["reasoning_effort"] == b'"high"'
+    assert prepared("gpt-oss", {"reasoning_effort": b"null"}, THINKING)["reasoning_effort"] == b'"high"'
+    assert prepared("gpt-oss", {"reasoning_effort": b'"max"'}, INSTRUCT)["reasoning_effort"] == b'"low"'

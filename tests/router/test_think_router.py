@@ -306,3 +306,114 @@ def test_a_dry_run_leaves_no_trace_in_the_session():
     )
     assert router.decide(dry).mode is THINKING
     assert router.sessions.recall(SESSION, 0.0) is None
+
+
+# ------------------------------------------------------------------ thinking tokens that are used up
+
+
+def _request(**changes):
+    profile = changes.pop("profile", Profile())
+    conversation = changes.pop("conversation", Conversation(ask="x", turns=1))
+    return RouteRequest(profile=profile, conversation=conversation, may_think=False, **changes)
+
+
+def test_without_thinking_tokens_a_high_score_is_answered_in_instruct_mode():
+    decision = ThinkRouter(ConstantJudge(score=0.9)).decide(_request())
+    assert (decision.mode, decision.reason, decision.score) == (Mode.INSTRUCT, Reason.BUDGET, 0.9)
+
+
+def test_without_thinking_tokens_a_low_score_is_the_judges_word_as_ever():
+    decision = ThinkRouter(ConstantJudge(score=0.1)).decide(_request())
+    assert (decision.mode, decision.reason) == (Mode.INSTRUCT, Reason.JUDGE)
+
+
+def test_without_thinking_tokens_a_failing_judge_and_a_thinking_default_lead_to_instruct():
+    decision = ThinkRouter(ConstantJudge(), default_mode=Mode.THINKING).conclude(_request(), None, failure="X")
+    assert (decision.mode, decision.reason) == (Mode.INSTRUCT, Reason.BUDGET)
+
+
+def test_without_thinking_tokens_a_tool_loop_that_thinks_is_judged_anew():
+    router = ThinkRouter(ConstantJudge(score=0.9))
+    loop = Conversation(ask="x", turns=3, in_tool_loop=True)
+    router.decide(RouteRequest(profile=Profile(), conversation=loop, session="s"))
+    decision = router.decide(_request(conversation=loop, session="s"))
+    assert (decision.mode, decision.reason) == (Mode.INSTRUCT, Reason.BUDGET)
+    again = router.decide(RouteRequest(profile=Profile(), conversation=loop, session="s"))
+    assert again.mode is Mode.THINKING, "the session has not learned instruct mode from an empty purse"
+
+
+def test_the_clients_own_word_is_not_turned_round_by_a_budget():
+    decision = ThinkRouter(ConstantJudge(score=0.9)).decide(_request(model_mode=Mode.THINKING))
+    assert (decision.mode, decision.reason) == (Mode.THINKING, Reason.CLIENT_MODEL)
+
+
+class Chance:
+    """Numbers as told, and how many were asked for."""
+
+    def __init__(self, *numbers):
+        self.numbers = list(numbers)
+
+    def __call__(self):
+        return self.numbers.pop(0)
+
+
+def exploring(score, *numbers, rate=0.2, state=None, **more):
+    chance, sessions = Chance(*numbers), MemorySessions()
+    if state is not None:
+        sessions.remember(SESSION, SessionState(state, 1000.0))
+    router = ThinkRouter(ConstantJudge(score), sessions=sessions, clock=Clock(), chance=chance)
+    usual = {"conversation": Conversation(ask="x"), "session": SESSION}
+    return router.decide(RouteRequest(profile=Profile(explore=rate), **usual | more)), chance
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_chance_turns_the_judges_mode_at_the_rate_and_says_so(score):
+    judged = THINKING if score else INSTRUCT
+    turned, _ = exploring(score, 0.19)
+    assert (turned.mode, turned.reason, turned.propensity) == (judged.other, Reason.JUDGE, 0.2)
+    assert turned.because.startswith("explored, against score")
+    kept, _ = exploring(score, 0.2)
+    assert (kept.mode, kept.propensity, kept.because) == (judged, 0.8, "")
+
+
+def test_exploration_is_off_where_nobody_asked_for_it():
+    decision, chance = exploring(1.0, 0.0, rate=0.0)
+    assert (decision.mode, decision.propensity, len(chance.numbers)) == (THINKING, None, 1)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"model_mode": THINKING},
+        {"header": INSTRUCT},
+        {"fields": FieldIntent(off="enable_thinking")},
+        {"fields": FieldIntent(on="enable_thinking")},
+        {"switch": THINKING},
+        {"profile": Profile(mode=THINKING, explore=0.5)},
+        {"may_think": False},
+        {"dry": True},
+        {"state": THINKING, "conversation": Conversation(ask="x", turns=2)},
+        {"state": THINKING, "conversation": Conversation(ask="x", turns=2, in_tool_loop=True)},
+    ],
+)
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_words_sessions_limits_and_dry_runs_are_never_explored(word, score):
+    state = word.get("state")
+    request = {"profile": Profile(explore=0.5), "conversation": Conversation(ask="x"), "session": SESSION, **word}
+    request.pop("state", None)
+    decisions = []
+    for chance in (Chance(), lambda: 1.0):  # the first would raise where it is asked
+        sessions = MemorySessions()
+        if state is not None:
+            sessions.remember(SESSION, SessionState(state, 1000.0))
+        router = ThinkRouter(ConstantJudge(score), sessions=sessions, clock=Clock(), chance=chance)
+        decisions.append(router.decide(RouteRequest(**request)))
+    assert decisions[0] == decisions[1]
+    assert decisions[0].propensity is None
+
+
+def test_a_session_remembers_the_explored_mode():
+    sessions = MemorySessions()
+    router = ThinkRouter(ConstantJudge(1.0), sessions=sessions, clock=Clock(), chance=Chance(0.0))
+    router.decide(RouteRequest(profile=Profile(explore=0.5), conversation=Conversation(ask="x"), session=SESSION))
+    assert sessions.recall(SESSION, 1000.0).mode is INSTRUCT

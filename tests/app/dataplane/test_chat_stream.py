@@ -1,6 +1,7 @@
 """Streams through ChatStream: edited only where they must be, whole or not cleanly ended at all."""
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -94,7 +95,59 @@ def test_a_recorded_stream_ends_once_and_cleanly(name):
 @pytest.mark.parametrize("name", STREAMS)
 def test_without_routing_and_renaming_a_recorded_stream_is_forwarded_byte_for_byte(name):
     data = recorded_stream(name)
-    assert relay(data, routing=b"", reasoning="reasoning")[0] == data
+    kept = data.split(b"\n\n")
+    if name == "trained_thinking_stream":  # but for the two blank lines between thinking and answer
+        kept = [event for event in kept if b'"content":"\\n"' not in event]
+        assert len(data.split(b"\n\n")) - len(kept) == 2
+    assert relay(data, routing=b"", reasoning="reasoning")[0] == b"\n\n".join(kept)
+
+
+BLANK_LINES = re.compile(r"(?:[ \t]*\r?\n)+")
+
+
+def answer_of(out, index=0):
+    return "".join(
+        c["delta"].get("content") or "" for e in chunks(out) for c in e["choices"] if c.get("index") == index
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "answer"),
+    [
+        (["\n", "\n", "6"], "6"),
+        (["\n\n6", "\n7"], "6\n7"),
+        (["\r\n \n", "    code\n\nmore"], "    code\n\nmore"),
+        (["\n\n"], ""),
+        (["6", "\n", "\n"], "6\n\n"),
+        ([" 6"], " 6"),
+        (["\\n6"], "\\n6"),
+        (['\n"6"'], '"6"'),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 1, 50])
+def test_blank_lines_between_thinking_and_answer_go_and_no_others(texts, answer, size):
+    said = b"".join(chunk(content=text) for text in texts)
+    thought = ROLE + chunk(reasoning="hm\n\n")
+    assert answer_of(relay(thought + said + STOP + DONE, size=size)[0]) == answer
+    assert answer_of(relay(ROLE + said + STOP + DONE, size=size)[0]) == "".join(texts)
+
+
+def test_a_blank_chunk_that_says_more_keeps_its_place():
+    usage = {"prompt_tokens": 1, "total_tokens": 2, "completion_tokens": 1}
+    last = chunk("length", content="\n\n")
+    counted = sse({**json.loads(chunk(content="\n")[6:]), "usage": usage})
+    out, stream = relay(ROLE + chunk(reasoning="a") + counted + last + usage_chunk() + DONE)
+    seen = chunks(out)
+    assert [c["choices"][0]["delta"].get("content") for c in seen[2:4]] == ["", ""]
+    assert seen[2]["usage"] == usage
+    assert seen[3]["choices"][0]["finish_reason"] == "length"
+    assert stream.error is None
+
+
+def test_every_choice_has_its_own_beginning():
+    data = ROLE + chunk(reasoning="a") + chunk(reasoning="b", index=1) + chunk(content="\nx") + chunk(content="\ny")
+    out, _ = relay(data + chunk(content="\n\nz", index=1) + STOP + chunk("stop", index=1) + DONE, choices=2)
+    assert (answer_of(out), answer_of(out, 1)) == ("x\ny", "z")
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -327,11 +380,15 @@ def test_any_text_survives(thought, answer, cuts):
     data = ROLE + chunk(reasoning=thought) + chunk(content=answer) + STOP + usage_chunk() + DONE
     seen = chunks(relay(data, cuts=cuts)[0])
     assert seen[1]["choices"][0]["delta"] == {"reasoning": thought, "reasoning_content": thought}
-    assert seen[2]["choices"][0]["delta"] == {"content": answer}
+    if thought:
+        answer = BLANK_LINES.sub("", answer, count=1) if BLANK_LINES.match(answer) else answer
+    assert "".join(c["choices"][0]["delta"].get("content", "") for c in seen[2:-1]) == answer
 
 
 one_event = st.tuples(
-    st.sampled_from(["content", "reasoning"]), st.one_of(st.text(max_size=5), st.sampled_from(TRAPS)), st.integers(0, 1)
+    st.sampled_from(["content", "reasoning"]),
+    st.one_of(st.text(max_size=5), st.sampled_from(TRAPS)).filter(lambda text: not BLANK_LINES.match(text)),
+    st.integers(0, 1),
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from app.launch.devices import Gpu, Placement
 from app.launch.flags import (
+    FAMILIES,
     Role,
     engine_environment,
     family_of,
@@ -16,6 +17,7 @@ from app.launch.flags import (
     vllm_flags,
 )
 from app.launch.model import Model, find_model
+from router.family import load_families
 
 CPU = Placement(threads=8)
 GPU = Placement((Gpu("0", "GPU-a", "H100", 80_000, 0),), 0.45)
@@ -60,6 +62,41 @@ def test_sampling_is_the_gateway_s_for_families_that_it_knows_and_vllm_s_for_oth
     assert "--generation-config=vllm" in flags(hub("Qwen/Qwen3-8B"), Role.HYBRID)
     assert not any("generation-config" in flag for flag in flags(hub("acme/large"), Role.INSTRUCT))
     assert family_of(hub("acme/large")).route[Role.INSTRUCT] == "generic-pair"
+
+
+@pytest.mark.parametrize(
+    ("name", "parser", "route"),
+    [
+        ("Qwen/Qwen3-8B", "qwen3", "qwen3-hybrid"),
+        ("Qwen/Qwen3.5-9B", "qwen3", "qwen3.5"),
+        ("deepseek-ai/DeepSeek-V3.1", "deepseek_v3", "deepseek-v3.1"),
+        ("zai-org/GLM-4.6", "glm45", "glm-4.5"),
+        ("openai/gpt-oss-20b", "openai_gptoss", "gpt-oss"),
+        ("ibm-granite/granite-3.3-8b-instruct", "granite", "granite"),
+        ("tencent/Hunyuan-A13B-Instruct", "hunyuan_a13b", "hunyuan"),
+        ("tencent/Hy3", "hy_v3", "hunyuan-3"),
+        ("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "nemotron_v3", "nemotron"),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", "deepseek_r1", "nemotron-2"),
+        ("Kwaipilot/KAT-V1-40B", None, "kat-v1"),
+    ],
+)
+def test_a_model_that_does_both_gets_its_parser_and_the_gateway_its_family(
+    name: str, parser: str | None, route: str
+) -> None:
+    given = flags(hub(name), Role.HYBRID)
+    found = [flag for flag in given if flag.startswith("--reasoning-parser")]
+    assert found == ([] if parser is None else [f"--reasoning-parser={parser}"])
+    assert family_of(hub(name)).route[Role.HYBRID] == route
+    assert route in load_families()
+
+
+def test_every_route_that_a_model_can_get_is_a_family() -> None:
+    known = load_families()
+    assert all(route in known for family in FAMILIES for route in family.route.values())
+
+
+def test_a_distillation_of_r1_is_no_qwen_whatever_it_was_distilled_into() -> None:
+    assert family_of(hub("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B")).route[Role.THINKING] == "deepseek-r1"
 
 
 def test_the_type_in_config_json_decides_where_the_name_says_nothing(model_dir: Callable[..., Path]) -> None:

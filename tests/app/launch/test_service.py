@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -97,7 +98,7 @@ async def test_a_killed_engine_is_reported_and_started_again(
     (tmp_path / "file").unlink()
     os.kill(pids[0], signal.SIGKILL)
     await until(lambda: service.restarts == 1 and service.state is State.READY)
-    assert "fake: was killed by SIGKILL; out of memory? after 0 s of service" in printed.getvalue()
+    assert re.search(r"fake: was killed by SIGKILL; out of memory\? after \d+ s of service", printed.getvalue())
     assert "fake: ready again after" in printed.getvalue()
     assert not any(is_alive(pid) for pid in pids)
 

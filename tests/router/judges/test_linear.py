@@ -72,6 +72,45 @@ def test_hard_prompts_score_above_the_default_threshold(text: str) -> None:
     assert score(text) >= 0.5
 
 
+HARD_TEXTS = [
+    "Prove that there are infinitely many primes congruent to 3 mod 4.",
+    "Find all pairs (a, b) of positive integers such that a^2 + b^2 divides ab + 1.",
+    "求证：根号2是无理数。",
+]
+EASY_ORDERS = [
+    "Translate into French: {}",
+    "Please translate this into German:\n\n{}",
+    "Summarize this in one sentence: {}",
+    "Proofread the following text and fix the spelling:\n{}",
+    "{}\n\nRewrite this more politely.",
+    "翻译成英文：{}",
+    "总结一下：{}",
+    "润色下面的文字：\n{}",
+]
+
+
+@pytest.mark.parametrize("order", EASY_ORDERS)
+@pytest.mark.parametrize("text", HARD_TEXTS)
+def test_an_easy_order_about_a_hard_text_scores_below_the_text(order: str, text: str) -> None:
+    assert score(order.format(text)) < score(text) - 0.2
+
+
+@pytest.mark.parametrize("order", ["Solve the following: {}", "Give a complete solution of this:\n{}", "解答：{}"])
+@pytest.mark.parametrize("text", HARD_TEXTS)
+def test_an_order_to_solve_a_hard_text_scores_above_every_easy_order_about_it(order: str, text: str) -> None:
+    assert score(order.format(text)) > max(score(easy.format(text)) for easy in EASY_ORDERS) + 0.1
+
+
+def test_most_easy_orders_about_hard_texts_score_below_the_default_threshold() -> None:
+    scores = [score(order.format(text)) for order in EASY_ORDERS for text in HARD_TEXTS]
+    assert sum(value < 0.5 for value in scores) >= 0.8 * len(scores)
+
+
+@pytest.mark.parametrize("order", ["Think step by step: {}", "Solve this carefully. {}", "请一步一步思考：{}"])
+def test_an_easy_ask_behind_a_grave_order_stays_easy(order: str) -> None:
+    assert score(order.format("What is the capital of Peru?")) < 0.5
+
+
 def test_the_same_text_gives_the_same_score() -> None:
     assert score("Prove it rigorously.") == score("Prove it rigorously.")
 
@@ -206,7 +245,9 @@ def test_the_card_has_thresholds_for_think_ratios_and_the_licence_of_every_sourc
     assert all(source["license"] for source in weights.card["sources"])
 
 
-@pytest.mark.parametrize("damage", ["missing", "not json", "other format", "truncated", "no calibration"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "not json", "other format", "truncated", "no calibration", "no concepts"]
+)
 def test_damaged_weights_are_refused_in_words(tmp_path: Path, damage: str) -> None:
     for path in EMBEDDED.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -219,6 +260,8 @@ def test_damaged_weights_are_refused_in_words(tmp_path: Path, damage: str) -> No
         (tmp_path / "judge.json").write_text(json.dumps({**card, "format": 99}))
     elif damage == "truncated":
         (tmp_path / "weights.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes()[:1000])
+    elif damage == "no concepts":
+        (tmp_path / "judge.json").write_text(json.dumps({**card, "concepts": []}))
     else:
         (tmp_path / "judge.json").write_text(json.dumps({**card, "calibration": {"logits": [1, 0], "scores": [0, 1]}}))
     with pytest.raises(JudgeError, match=str(tmp_path)):

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from router.training.compose import disguised, long_easy
+from router.training.compose import ORDERS, disguised, long_easy, ordered
+from router.training.corpus import is_generated
 from router.training.dataset import balanced, capped, data_files, read_examples, read_rows
 from router.training.examples import Example, read_example
 from router.training.holdout import fold_of
 from router.training.lexicon import concept_matrix, concepts
-from router.training.templates.generate import filled, paragraph_examples, template_examples, templates
+from router.training.templates.generate import filled, orders, paragraph_examples, template_examples, templates
 from router.training.templates.puzzles import puzzles
-from router.training.traffic import easy_or_hard, shortcut_free, traffic
+from router.training.traffic import _UNSEEN_INSTRUCTIONS, easy_or_hard, shortcut_free, traffic
 
 
 def example(**fields: object) -> Example:
@@ -114,6 +115,32 @@ def test_an_easy_instruction_about_a_hard_text_is_easy_and_leaves_with_the_text(
     assert all(row.target < 0.1 for row in made)
     assert {fold_of(row) for row in made} == {"olympiad"}
     assert all("Prove the theorem" in row.conversation.ask for row in made)
+
+
+def test_easy_instructions_about_a_puzzle_are_taught_as_easy() -> None:
+    """`goal` raises what puzzles are fitted to; what is only made of a puzzle's text must not be raised."""
+    puzzle = example(domain="puzzle/grid", dataset="grid", prompt="Which cell is red?", p_instruct=0.1, p_thinking=0.9)
+    assert puzzle.goal > 0.5
+    assert all(row.goal < 0.1 for row in long_easy([puzzle], 20))
+    assert {row.goal < 0.1 for row in ordered([puzzle], 60)} == {True, False}
+
+
+def test_an_order_makes_a_text_easy_or_leaves_it_what_it_was() -> None:
+    hard = [example(source="olympiad", prompt="Prove the theorem of Zorn.", weak_label="think")]
+    made = ordered(hard, 80)
+    assert {row.target for row in made} == {0.05, hard[0].goal}
+    assert all("Prove the theorem" in row.conversation.ask for row in made)
+    assert all(is_generated(row) and row.source == ORDERS and fold_of(row) == "olympiad" for row in made)
+
+
+def test_orders_of_both_kinds_exist_in_twenty_languages_and_never_those_of_the_evaluation() -> None:
+    found = list(orders())
+    kinds = {kind: {lang for lang, own, _ in found if own == kind} for kind in "eh"}
+    assert len(kinds["e"] & kinds["h"]) >= 20
+    texts = {order.strip(" :：.。").lower() for _, _, order in found} | {
+        prompt.lower() for _, _, prompt, _ in templates()
+    }
+    assert not texts & {instruction.strip(" :：.。").lower() for instruction in _UNSEEN_INSTRUCTIONS}
 
 
 def test_a_disguise_keeps_the_target_and_may_drop_the_options() -> None:

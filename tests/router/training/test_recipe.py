@@ -85,7 +85,10 @@ def test_serving_computes_the_features_that_training_saw(trained: Path) -> None:
     conversations = [Conversation(ask=text) for text in ("hi", "Prove it: 2^10 > 1000!", "证明" * 40, "word " * 700)]
     features = features_of(conversations, SMALL.bits)
     weights = judge.weights  # type: ignore[attr-defined]
-    expected = features.grams @ weights.table + features.shape @ weights.shape + weights.bias
+    turned = features.orders @ weights.orders.turning + weights.orders.bias
+    words = features.grams @ weights.table * 2 / (1 + np.exp(-turned))
+    pushed = features.shape @ weights.shape + features.orders @ weights.orders.pushing
+    expected = words + pushed + weights.bias
     assert np.allclose(expected, [judge.logit(one) for one in conversations], atol=0.02)  # type: ignore[attr-defined]
 
 
@@ -103,6 +106,25 @@ def test_own_rows_are_learned(data: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "judge", [extra], recipe=SMALL)
     judge = load_judge("linear", path=tmp_path / "judge")
     assert judge.score(Conversation(ask="zorblax quibble 99")).score > 0.5
+
+
+def test_an_order_decides_about_a_text_that_it_hands_over() -> None:
+    """Hard and easy texts, each under orders to translate and to solve: a sum over words cannot fit these."""
+    asks, targets = [], []
+    for number in range(60):
+        for text in (f"Prove that the polynomial {number} has integer roots.", f"Tom bought {number} apples."):
+            hard = float(text.startswith("Prove"))
+            asks += [f"Translate: {text}", f"Please solve the following: {text}", text]
+            targets += [0.0, hard, hard]
+    features = features_of([Conversation(ask=ask) for ask in asks], 16)
+    ones = np.ones(len(asks))
+    recipe = Recipe(bits=16, least_sources=1, gram_penalty=0.1, iterations=80)
+    model = fit(features, np.array(targets), ones, np.arange(len(asks)) % 5, recipe)
+    held_out = "Show that the sequence of integers is a geometric series with an even remainder."
+    asked = [Conversation(ask=prefix + held_out) for prefix in ("Translate: ", "", "Please solve the following: ")]
+    translated, plain, solved = model.logits(features_of(asked, 16)).tolist()
+    assert translated < plain - 0.5
+    assert translated < solved - 0.5
 
 
 def test_a_calibration_can_be_taken_over(data: Path, trained: Path, tmp_path: Path) -> None:

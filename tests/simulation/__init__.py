@@ -1,0 +1,1 @@
+"""Policies on long seeded traces, without a server: `python -m tests.simulation docs/images` draws them."""
