@@ -83,7 +83,7 @@ class HealthChecks:
             )
             now_s = monotonic()
             for pool in list(self._pools):
-                for replica in pool.replicas:
+                for replica in pool.watched:
                     replica.drop_stale()
                     self._begin(pool, replica, now_s)
 

@@ -62,6 +62,11 @@ class Pool:
         return sum(replica.in_flight for replica in self.replicas) + sum(replica.in_flight for replica in self._leaving)
 
     @property
+    def watched(self) -> list[Replica]:
+        """Whose health counts: the replicas, and those that are leaving but have requests yet."""
+        return self.replicas + [replica for replica in self._leaving if replica.in_flight]
+
+    @property
     def waiting(self) -> int:
         """Requests that wait for a place."""
         return 0 if self.places is None else self.places.waiting

@@ -149,6 +149,9 @@ class RawClient:
             await self.writer.wait_closed()
 
 
+CONNECT_S = 10
+"""So much, because a shared machine can stand still for seconds."""
+
 Start = Callable[..., Awaitable[Running]]
 
 
@@ -182,7 +185,7 @@ async def start(way: str) -> AsyncIterator[Start]:
             "routes": {"auto": {"family": "qwen3-2507", "instruct": "fast", "thinking": "deep"}},
             "judge": {"kind": "constant", "score": score},
             "health": {"interval_s": 3600},
-            "timeouts": {"connect_s": 10},
+            "timeouts": {"connect_s": CONNECT_S},
         }
         for section, values in copy.deepcopy(changes).items():
             data[section] = {**data.get(section, {}), **values}

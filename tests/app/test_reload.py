@@ -9,7 +9,7 @@ from app.config_file import ConfigError, parse_settings
 from app.gateway import judge_from
 from app.server import reload as reload_module
 from app.server.reload import FileWatch, Reloader
-from tests.app.conftest import HELLO, soon
+from tests.app.conftest import CONNECT_S, HELLO, soon
 from tests.app.scripted_upstream import ScriptedUpstream, stream, whole
 
 
@@ -22,7 +22,7 @@ def configuration(gateway, **changes):
         },
         "routes": {"auto": {"family": "qwen3-2507", "instruct": "fast", "thinking": "deep"}},
         "judge": {"kind": "constant", "score": 0.0},
-        "timeouts": {"connect_s": 1},
+        "timeouts": {"connect_s": CONNECT_S},
         "health": {"interval_s": 3600},
     }
     for section, values in copy.deepcopy(changes).items():
@@ -172,7 +172,8 @@ async def test_limits_that_go_let_all_in(start):
     assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
 
 
-async def test_a_frozen_replica_of_the_old_configuration_still_lets_its_requests_go(start, third):
+@pytest.mark.parametrize("connect_s", [CONNECT_S, CONNECT_S + 1], ids=["stays", "made anew"])
+async def test_a_frozen_replica_of_the_old_configuration_still_lets_its_requests_go(start, third, connect_s):
     health = {"interval_s": 0.05, "timeout_s": 0.1, "down_after": 1}
     gateway = await start(health=health)
 
@@ -183,7 +184,7 @@ async def test_a_frozen_replica_of_the_old_configuration_still_lets_its_requests
     task = asyncio.create_task(gateway.chat())
     assert await soon(lambda: len(gateway.fast.requests) == 1, 10)
     pools = {"fast": {"model": "instruct", "replicas": [gateway.fast.url, third.url]}}
-    apply(gateway, health=health, pools=pools)
+    apply(gateway, health=health, pools=pools, timeouts={"connect_s": connect_s})
     gateway.fast.frozen = True
     assert (await asyncio.wait_for(task, 30)).status_code == 200
 
