@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 from app.decisions.record import DecisionRecord
+from app.decisions.retention import Retention
 from app.decisions.store import DecisionStore, StoreError
 from app.metrics.instruments import Tally
 
@@ -50,7 +51,7 @@ class Writer:
     ) -> None:
         self._queue = queue
         self._store = store
-        self._keep_s = keep_s
+        self._retention = Retention(keep_s)
         self._flush_s = flush_s
         self._refused = refused
         self._batch: list[DecisionRecord] = []  # taken from the queue and not yet kept
@@ -132,7 +133,8 @@ class Writer:
     def _forget(self) -> None:
         if time.monotonic() - self._forgot_s < _FORGET_EVERY_S:
             return
-        if self._store.forget(time.time() - self._keep_s, FORGET_ROWS) < FORGET_ROWS:
+        before_s = self._retention.before_s()
+        if before_s is None or self._store.forget(before_s, FORGET_ROWS) < FORGET_ROWS:
             self._forgot_s = time.monotonic()
 
     def _complain(self, what: str) -> None:

@@ -37,6 +37,7 @@ class Keyring:
         self._stored: list[StoredKey] = []
         self._seen: object = None
         self._next_expiry: datetime | None = None
+        self._looked = datetime.min.replace(tzinfo=UTC)
         self._task: asyncio.Task[None] | None = None
         if self._path is not None:
             self._seen = _stamp(self._path)
@@ -73,7 +74,8 @@ class Keyring:
             self._task = None
 
     def poll(self) -> None:
-        """Look once whether the file has changed or a key has expired."""
+        """Look once whether the file has changed, or a key has expired, or has not after all: a clock that was wrong is
+        set back."""
         assert self._path is not None  # noqa: S101 - only watched where there is one
         stamp = _stamp(self._path)
         if stamp != self._seen:
@@ -86,7 +88,10 @@ class Keyring:
             self._set_expiry()
             log.warning("keys file: read again, %d keys", len(self._stored))
             self.changed()
-        elif self._next_expiry is not None and self._next_expiry <= datetime.now(UTC):
+            return
+        before, now = self._looked, datetime.now(UTC)
+        self._looked = now
+        if now < before or (self._next_expiry is not None and self._next_expiry <= now):
             self._set_expiry()
             self.changed()
 

@@ -57,8 +57,11 @@ class Replica:
 class Gateway:
     """The real gateway as a process of its own."""
 
-    def __init__(self, settings: dict[str, Any], *, descriptors: int = 0) -> None:
+    def __init__(
+        self, settings: dict[str, Any], *, descriptors: int = 0, environment: dict[str, str] | None = None
+    ) -> None:
         self._settings = settings
+        self._environment = {**os.environ, **(environment or {})}
         self._command = [sys.executable, "-m", "app", "serve"]
         if descriptors:
             self._command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *self._command]
@@ -74,6 +77,7 @@ class Gateway:
             self.process = await asyncio.create_subprocess_exec(
                 *(*self._command, "--config", str(self.file)),
                 cwd=ROOT,
+                env=self._environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )

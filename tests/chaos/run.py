@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.client import Outcomes, ask_at_rate, stream_for_ever
+from tests.chaos.growth import Growth
 from tests.chaos.processes import Gateway, Replica, free_ports
 
 
@@ -51,6 +52,7 @@ async def run(plan: Plan) -> dict[str, Any]:
     ]
     gateway = Gateway(settings(ports))
     streams, requests, stop = Outcomes(), Outcomes(), asyncio.Event()
+    growth = Growth(gateway.resources)
     faults = 0
     try:
         await asyncio.gather(*(replica.start() for replica in replicas))
@@ -62,13 +64,13 @@ async def run(plan: Plan) -> dict[str, Any]:
         load.append(asyncio.create_task(ask_at_rate(gateway.port, requests, stop, plan.rate)))
         await asyncio.sleep(min(5.0, plan.seconds / 4))
         before = gateway.resources()
+        watching = asyncio.create_task(growth.watch())
         ends_s = time.monotonic() + plan.seconds
         while time.monotonic() < ends_s:
-            if time.monotonic() < ends_s - plan.seconds * 0.7:
-                before = gateway.resources()  # warm by then: what grows later grows for ever
             await _break(replicas[faults % 2], plan)
             faults += 1
             await asyncio.sleep(max(0.0, min(plan.every_s, ends_s - time.monotonic())))
+        watching.cancel()
         stop.set()
         await asyncio.gather(*load)
         for _ in range(100):
@@ -97,6 +99,8 @@ async def run(plan: Plan) -> dict[str, Any]:
         "retries": metrics.get("thinkgate_retries_total", 0.0),
         "before": before,
         "after": after,
+        "growth": growth.figures(),
+        "grows": growth.grows(),
         "internal_errors": log.count("internal error"),
         "exit_status": status,
     }
@@ -123,7 +127,8 @@ def main() -> int:
     plan = Plan(given.seconds, given.streams, given.rate, given.every, given.fault)
     figures = asyncio.run(run(plan))
     print(json.dumps(figures, indent=1))
-    return 1 if figures["bad"] or figures["in_flight_after"] else 0
+    left = figures["after"]["descriptors"] - figures["before"]["descriptors"]
+    return 1 if figures["bad"] or figures["in_flight_after"] or figures["grows"] or left > 0 else 0
 
 
 if __name__ == "__main__":

@@ -83,6 +83,27 @@ async def test_a_key_that_expires_is_told(tmp_path, monkeypatch):
     await ring.stop()
 
 
+async def test_a_key_that_expired_by_a_wrong_clock_is_valid_again_when_it_is_set_right(tmp_path, monkeypatch):
+    class Clock(datetime):
+        ahead = timedelta()
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + cls.ahead
+
+    monkeypatch.setattr(keyring, "datetime", Clock)
+    path = tmp_path / "k.json"
+    write_keys(path, [stored("a", expires=datetime.now(UTC) + timedelta(days=30)), stored("b")])
+    changes = []
+    ring = Keyring(Auth(keys_file=str(path)), lambda: changes.append(digests(ring)))
+    for ahead, valid in ((timedelta(days=365), of("b")), (timedelta(), of("a", "b"))):
+        Clock.ahead = ahead
+        ring.poll()
+        ring.poll()
+        assert changes == [valid]
+        changes.clear()
+
+
 @pytest.mark.parametrize("key", ["", " ", "sha256:abc", "sha256:" + "G" * 64])
 def test_keys_that_are_none_are_refused(key):
     with pytest.raises(ValueError, match=r"empty|sha256"):
