@@ -68,7 +68,13 @@ e2e: $(SETUP) $(ENGINE) $(CLIENTS) ## tests against two real vLLM servers on the
 	@tests/e2e/browser/tools.sh
 	$(PYTEST) -m e2e tests/e2e
 
-fuzz: $(SETUP) ## 1,000 requests that nobody should send to every endpoint (about 10 min)
+FUZZ_SECONDS ?= 60
+FUZZED := answer chat_stream completion_stream message_stream response_stream body configuration
+
+fuzz: $(SETUP) ## coverage-guided bytes for every parser, then 1,000 bad requests to every endpoint (about 17 min)
+	@test -x .venv-fuzz/bin/python || $(BIN)/uv venv -q -p $(BIN)/python .venv-fuzz
+	@$(BIN)/uv pip install -q -p .venv-fuzz/bin/python -c constraints.txt -e . atheris==3.0.0
+	for target in $(FUZZED); do .venv-fuzz/bin/python -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || exit 1; done
 	THINKGATE_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/app/test_fuzz.py
 
 bench: $(SETUP) ## what a request and a chunk cost the gateway (7 min; two idle cores)
@@ -93,5 +99,5 @@ format: $(SETUP) ## format the code
 	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-vllm .venv-clients .venv-deploy tests/e2e/clients/node/node_modules .run site \
+	rm -rf .venv .venv-vllm .venv-clients .venv-deploy .venv-fuzz tests/e2e/clients/node/node_modules .run site \
 	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache results

@@ -93,6 +93,7 @@ class EventStream:
         self._tail = data[end:] + self._tail
         out = []
         for event in data[:end].split(b"\n\n"):
+            event = event.lstrip(b"\n")  # of more than one empty line between two
             if event and not self.done:
                 out.append(self.on_event(event + b"\n\n"))
         edited = b"".join(out)

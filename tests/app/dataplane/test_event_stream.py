@@ -45,6 +45,14 @@ def test_any_cut_gives_the_same_whole_events(size, newline):
     assert stream.finish() == b""
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 100])
+def test_more_empty_lines_than_one_are_no_events(size):
+    stream, data = Letters(), b"\n\n\n\ndata: a\n\n\n\n\ndata: z\n\n"
+    out = [stream.feed(data[i : i + size]) for i in range(0, len(data), size)]
+    assert b"".join(out) == b"data: a\n\ndata: z\n\n"
+    assert stream.seen == [b"data: a\n\n", b"data: z\n\n"]
+
+
 def test_nothing_follows_the_last_event_or_a_failure():
     stream = Letters()
     assert stream.feed(b"data: z\n\ndata: a\n\n") == b"data: z\n\n"

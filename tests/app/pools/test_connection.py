@@ -105,11 +105,25 @@ def test_every_other_answer_is_parsed_as_ever_after_a_known_one(connection, read
     assert ask(connection, HEAD % 5 + b"after").told[1:] == [b"after", None]
 
 
-def test_an_answer_longer_than_announced_is_no_known_one(connection):
-    ask(connection, HEAD % 5 + b"first")
-    answer = ask(connection, HEAD % 5 + b"first and more")
-    assert answer.told[1:] == [b"first", None] or isinstance(answer.told[-1], ProtocolViolation)
-    assert b"and more" not in b"".join(part for part in answer.told if isinstance(part, bytes))
+SURPLUS = [b" and more", HEAD % 6 + b"second", (HEAD % 6)[:30], b"\x00", b"HTTP/1.1 100 x\r\n\r\n"]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+@pytest.mark.parametrize("known", [False, True])
+def test_an_answer_longer_than_announced_is_none(connection, surplus, known):
+    if known:
+        ask(connection, HEAD % 5 + b"other")
+    answer = ask(connection, HEAD % 5 + b"first" + surplus)
+    assert isinstance(answer.told[-1], ProtocolViolation)
+    assert len(answer.told) == 1
+    assert not connection.reusable()
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+def test_what_follows_an_answer_that_was_given_out_cuts_the_connection(connection, surplus):
+    answer = ask(connection, HEAD % 5 + b"first", surplus)
+    assert answer.told[1:] == [b"first", None]
+    assert not connection.reusable()
 
 
 def test_a_head_that_closes_is_not_kept(connection):
@@ -189,6 +203,13 @@ def test_bytes_after_the_last_chunk_cut_the_connection(connection):
     ask(connection, STREAM + chunk(b"a") + b"0\r\n\r\n")
     connection.data_received(chunk(b"stray"))
     assert not connection.reusable()
+
+
+def test_a_second_answer_in_the_read_that_ends_a_stream_is_none_of_it(connection):
+    answer = ask(connection, STREAM + chunk(b"a"), b"0\r\n\r\n" + HEAD % 6 + b"second")
+    assert answer.told[1] == b"a"
+    assert isinstance(answer.told[-1], ProtocolViolation)
+    assert b"second" not in answer.told
 
 
 def test_a_sink_that_cuts_the_connection_hears_no_more(connection):
