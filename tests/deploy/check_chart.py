@@ -15,7 +15,8 @@ from tests.deploy.tools import ROOT, TOOLS, output, tool
 
 CHART = ROOT / "deploy/helm/thinkgate"
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
-ENVIRON = {"THINKGATE_KEY": "k", "TEAM_A_KEY": "a", "TEAM_B_KEY": "b", "VLLM_KEY": "v"}
+ENVIRON = {"THINKGATE_KEY": "k", "TEAM_A_KEY": "a", "TEAM_B_KEY": "b", "VLLM_KEY": "v", "REDIS_PASSWORD": "r",
+           "PGPASSWORD": "p"}  # fmt: skip
 NOT_KUBERNETES_OWN = ("ServiceMonitor", "PrometheusRule")
 
 every_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -80,7 +81,7 @@ def test_the_gateways_configuration_is_one(example: Path) -> None:
     assert settings.server.drain_delay_s >= 5  # balancers need a while
     stop_s = settings.server.drain_delay_s + settings.server.drain_timeout_s
     assert spec["terminationGracePeriodSeconds"] > stop_s
-    if settings.decisions.url:
+    if settings.decisions.url.startswith("sqlite:"):  # the only folder that can be written to
         assert settings.decisions.url.startswith("sqlite:////var/lib/thinkgate/")
 
 
@@ -149,6 +150,30 @@ def test_monitoring_is_the_committed_source(tmp_path: Path) -> None:
     gateway = of_kind(objects, "ServiceMonitor")[0]
     (service,) = [s for s in of_kind(objects, "Service") if s["metadata"]["name"] == gateway["metadata"]["name"]]
     assert service["metadata"]["labels"][gateway["spec"]["jobLabel"]] == "thinkgate"  # the job name of the alerts
+
+
+def egress(values: Path) -> list[int]:
+    """Ports that the gateways may reach, besides DNS."""
+    (policy,) = [
+        found
+        for found in of_kind(render(values), "NetworkPolicy")
+        if found["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
+    ]
+    return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"] if port["port"] != 53]
+
+
+def test_the_network_lets_the_gateways_reach_what_they_lean_on(tmp_path: Path) -> None:
+    example = CHART / "examples/shared.yaml"
+    assert sorted(egress(example)) == [443, 4318, 5432, 6379, 8000]
+    values = yaml.safe_load(example.read_text("utf-8"))
+    values["config"]["state"]["url"] = "${REDIS_URL}"
+    values["config"]["decisions"]["url"] = "postgresql://db.example.com:6432/thinkgate?sslmode=verify-full"
+    values["config"]["auth"]["oidc"]["jwks_url"] = "https://keys.example.com:8443/certs"
+    values["networkPolicy"] = {"servicePorts": [6380]}
+    other = tmp_path / "other.yaml"
+    other.write_text(yaml.safe_dump(values), "utf-8")
+    assert sorted(egress(other)) == [443, 4318, 6379, 6380, 6432, 8000, 8443]
+    assert egress(CHART / "examples/external-vllm.yaml") == [8000]
 
 
 def test_scaling_leaves_the_number_of_replicas_alone() -> None:

@@ -64,3 +64,38 @@ app.kubernetes.io/component: {{ .engine.pool }}
 {{- end -}}
 {{- toYaml (mergeOverwrite (dict "pools" $pools) (deepCopy .Values.config)) -}}
 {{- end -}}
+
+{{/* The port of an address, or the default of what it is for. */}}
+{{- define "thinkgate.portOf" -}}
+{{- if regexMatch ":[0-9]+([/?].*)?$" .url -}}
+{{- regexReplaceAll "^.*:([0-9]+)([/?].*)?$" .url "${1}" -}}
+{{- else -}}
+{{- .default -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Ports of what the gateways lean on besides vLLM: Redis, PostgreSQL, the issuer of tokens, the collector of traces. */}}
+{{- define "thinkgate.servicePorts" -}}
+{{- $ports := list -}}
+{{- $config := .Values.config -}}
+{{- with (dig "state" "url" "" $config) -}}
+{{- $ports = append $ports (include "thinkgate.portOf" (dict "url" . "default" 6379)) -}}
+{{- end -}}
+{{- with (dig "decisions" "url" "" $config) -}}
+{{- if hasPrefix "postgresql" . -}}
+{{- $ports = append $ports (include "thinkgate.portOf" (dict "url" . "default" 5432)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name := list "issuer" "jwks_url" -}}
+{{- with (dig "auth" "oidc" $name "" $config) -}}
+{{- $ports = append $ports (include "thinkgate.portOf" (dict "url" . "default" (ternary 443 80 (hasPrefix "https:" .)))) -}}
+{{- end -}}
+{{- end -}}
+{{- with (dig "tracing" "endpoint" "" $config) -}}
+{{- $ports = append $ports (include "thinkgate.portOf" (dict "url" . "default" (ternary 443 80 (hasPrefix "https:" .)))) -}}
+{{- end -}}
+{{- range .Values.networkPolicy.servicePorts -}}
+{{- $ports = append $ports (toString .) -}}
+{{- end -}}
+{{- $ports | uniq | join "," -}}
+{{- end -}}
