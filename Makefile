@@ -99,5 +99,5 @@ format: $(SETUP) ## format the code
 	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
 clean: ## remove environments and caches
-	rm -rf .venv .venv-vllm .venv-clients .venv-deploy .venv-fuzz tests/e2e/clients/node/node_modules .run site \
+	rm -rf .venv .venv-vllm .venv-clients .venv-deploy .venv-ray .venv-fuzz tests/e2e/clients/node/node_modules .run site \
 	  .mypy_cache .ruff_cache .pytest_cache .import_linter_cache results

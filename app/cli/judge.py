@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.cli import judge_escalation, judge_learning, judge_studies
+from app.cli.lines import lines_of
 from router.conversation import read_conversation
 from router.judges import JUDGE_KINDS, Judge, JudgeError, load_judge
-from router.judges.batch import MAX_LINE_BYTES, BadRow, RowError, conversation_of, read_row, score_rows
+from router.judges.batch import BadRow, RowError, conversation_of, read_row, score_rows
 from router.judges.threshold import Choice, Outcome, for_min_quality, for_think_ratio, for_token_budget
 
 LABEL_HEAD, LABEL_REFUSED = "thinkgate_label", "error"
@@ -89,6 +90,11 @@ def add_parser(subparsers: Any) -> None:
     )
     score.add_argument("--output", required=True, metavar="OUT.jsonl", help="rows {id, score, mode}; - for stdout")
     score.add_argument("--threshold", type=float, default=0.5, help="thinking from this score on (default 0.5)")
+    score.add_argument(
+        "--ray",
+        action="store_true",
+        help="by all processors of a Ray cluster (RAY_ADDRESS, else a local one); extra `ray`",
+    )
     _judge_arguments(score)
     score.set_defaults(run=_guarded(_score))
     judge_learning.add_commands(commands)
@@ -115,7 +121,11 @@ def _guarded(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse
 
 
 def _load(arguments: argparse.Namespace) -> Judge:
-    return load_judge(arguments.judge, **({"path": arguments.weights} if arguments.weights is not None else {}))
+    return load_judge(arguments.judge, **_options(arguments))
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {"path": arguments.weights.resolve()} if arguments.weights is not None else {}
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -238,34 +248,54 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    judge = _load(arguments)
     name, to = arguments.input, arguments.output
     if name != "-" and to != "-" and Path(name).resolve() == Path(to).resolve():
         raise _Failure("--input and --output are the same file")
-    source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  closed below
-    with source, nullcontext(sys.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
-        good = bad = 0
-        for row in score_rows(judge, _lines(source), arguments.threshold):
-            if isinstance(row, BadRow):
-                bad += 1
-                print(f"{name}:{row.line}: {row.problem}", file=sys.stderr)
-            else:
-                good += 1
-                sink.write(row.to_json() + "\n")
+    if arguments.ray and name == "-":
+        raise _Failure("--ray needs a file as --input: every process reads its own part")
+    good = bad = 0
+    with nullcontext(sys.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
+        for text, count, problems in _scored_by_ray(arguments) if arguments.ray else _scored(arguments):
+            good += count
+            bad += len(problems)
+            sink.write(text)
+            for problem in problems:
+                print(f"{name}:{problem}", file=sys.stderr)
         sink.flush()
     if bad:
         print(f"thinkgate: {bad} of {good + bad} rows could not be scored", file=sys.stderr)
     return 1 if bad else 0
 
 
-def _lines(source: BinaryIO) -> Iterator[bytes]:
-    """The lines of a binary file; the rest of one that is longer than any row may be is skipped, not kept."""
-    while line := source.readline(MAX_LINE_BYTES + 1):
-        yield line
-        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-            line = source.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                return
+def _scored(arguments: argparse.Namespace) -> Iterator[tuple[str, int, list[str]]]:
+    """Text of good rows, their number, and problems with their lines: one row at a time."""
+    judge, name = _load(arguments), arguments.input
+    source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  closed below
+    with source:
+        for row in score_rows(judge, lines_of(source), arguments.threshold):
+            if isinstance(row, BadRow):
+                yield "", 0, [f"{row.line}: {row.problem}"]
+            else:
+                yield row.to_json() + "\n", 1, []
+
+
+def _scored_by_ray(arguments: argparse.Namespace) -> Iterator[tuple[str, int, list[str]]]:
+    """The same, a part of the file at a time."""
+    try:
+        import ray.data  # noqa: F401
+    except ImportError as error:
+        raise _Failure(f"--ray needs the extra `ray`: pip install 'thinkgate[ray]' ({error})") from error
+    from app.cli.judge_on_ray import score_on_ray
+
+    path = Path(arguments.input).resolve()
+    path.open("rb").close()
+    _load(arguments)  # what cannot be loaded is told here, not by a process of the cluster
+    done = 0
+    for part in score_on_ray(path, arguments.judge, _options(arguments), arguments.threshold):
+        done += part["good"]
+        print(f"\r{done:,} rows", end="", file=sys.stderr, flush=True)
+        yield part["text"], part["good"], part["bad"].splitlines()
+    print(file=sys.stderr)
 
 
 def _progress(prefix: str = "") -> Callable[[str, int, int], None]:

@@ -1,5 +1,5 @@
-"""Health checks: asks every replica's /health, and its /metrics for its queue. Knows HTTP status; decides nothing but
-up or down, and how long the queue is. Closes stale connections in passing."""
+"""Health checks: asks every replica's health path, and its /metrics for its queue. Knows HTTP status; decides nothing
+but up or down, and how long the queue is. Closes stale connections in passing."""
 
 import asyncio
 import contextlib
@@ -111,7 +111,7 @@ class HealthChecks:
             state.busy = False
 
     async def _check(self, pool: Pool, replica: Replica, state: _State) -> None:
-        answer = await self._get(pool, replica, "/health")
+        answer = await self._get(pool, replica, pool.settings.health_path)
         ok = answer is not None and answer.status_code == 200
         state.failures = 0 if ok else state.failures + 1
         # The first check has nothing to go by but itself.

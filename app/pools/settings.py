@@ -23,6 +23,12 @@ class Pool(Section):
     replicas: list[str] = Field(min_length=1, description="Base URLs of the replicas, without `/v1`.")
     api_key: SecretStr | None = Field(None, description="Key sent to the replicas; the client's own never is.")
     tls: Tls = Field(default_factory=Tls)
+    health_path: str = Field(
+        "/health",
+        pattern=r"^/[\x21-\x7e]*$",
+        description="What a health check asks for: 200 is up. vLLM's own; routers in front of vLLM may have another "
+        "(Ray Serve: `/-/healthz`).",
+    )
     resolve_s: float = Field(
         0,
         ge=0,

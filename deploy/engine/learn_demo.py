@@ -33,10 +33,12 @@ MEASURED = (
     *(("digit", steps) for steps in (7, 8, 9, 10)),
     ("sum", 4),
     ("sum", 5),
-    *[("translate", 0)] * 4,
+    *[("translate", 0)] * 5,
+    *[("recite", 0)] * 4,
+    *[("unknown", 0)] * 2,
     ("colour", 0),
 )
-"""Others. Translating is what thinking makes worse."""
+"""Others: a third needs thinking, as questions of every day do at most. Reciting is what thinking makes worse."""
 
 
 def items(which: Any, count: int, seed: int, split: str) -> list[tasks.Item]:
@@ -171,76 +173,78 @@ class Loop:
         print(f"the gateway answers with {self.judge()} now, without a restart", flush=True)
 
 
-def learn(loop: Loop, args: argparse.Namespace) -> list[Path]:
-    """Label, adapt, promote; then traffic with exploration, learn, promote. The judges, the prior first."""
-    judges = [ROOT / "router" / "judges" / "weights"]
-    asked = items(LEARNED, args.labels + args.traffic, args.seed, "train")
-    random.Random(args.seed).shuffle(asked)
-    prompts = loop.out / "prompts.jsonl"
-    rows = [{"id": made.id, "prompt": made.prompt, "answer": made.answer} for made in asked[: args.labels]]
-    prompts.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+def adapt(loop: Loop, args: argparse.Namespace, prompts: list[tasks.Item]) -> list[Path]:
+    """Label the prompts once, and adapt the prior to each training's own share of the labels; the judges."""
+    asked = loop.out / "prompts.jsonl"
+    rows = [{"id": made.id, "prompt": made.prompt, "answer": made.answer} for made in prompts]
+    asked.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     labels = loop.out / "labels.jsonl"
     loop.command(
-        *("label", "--prompts", prompts, "--url", loop.url, "--grader", "exact", "--out", labels),
+        *("label", "--prompts", asked, "--url", loop.url, "--grader", "exact", "--out", labels),
         *("--temperature", 0, "--max-tokens", 256, "--concurrency", 16),
     )
-    current, price = loop.store / "current", ("--price", args.price)
-    adapted = loop.out / "adapted"
+    head, *lines = labels.read_text("utf-8").splitlines(keepends=True)
+    adapted = []
+    for training in range(args.trainings):
+        share = loop.out / f"labels-{training}.jsonl"
+        share.write_text(head + "".join(lines[training :: args.trainings]), encoding="utf-8")
+        adapted.append(loop.out / f"adapted-{training}")
+        loop.command(
+            *("judge", "adapt", "--labels", share, "--prior", loop.store / "current", "--price", args.price),
+            *("--at-threshold", 0.5, "--out", adapted[-1]),
+        )
     loop.command(
-        "judge", "adapt", "--labels", labels, "--prior", current, *price, "--at-threshold", 0.5, "--out", adapted
+        *("judge", "calibrate", "--data", labels, "--weights", adapted[0], "--min-quality", 0.98), may_fail=True
     )
-    if not json.loads((adapted / "report.json").read_text())["kept_prior"]:
-        loop.promote(adapted)
-        judges.append(adapted)
-    loop.command("judge", "calibrate", "--data", labels, "--weights", current, "--min-quality", 0.98, may_fail=True)
-    if args.traffic:
-        results = loop.traffic(asked[args.labels :])
-        time.sleep(2)  # the log is written once a second
-        ids = loop.decisions_by_prompt()
-        loop.feedback(results, [ids[made.prompt] for made in asked[args.labels :]])
-        learned = loop.out / "learned"
-        logged = ("--log", loop.out / "decisions.db", "--prior", current)
-        if loop.command("judge", "learn", *logged, *price, "--out", learned, may_fail=True) == 0:
-            loop.promote(learned)
-            judges.append(learned)
-    return judges
+    return adapted
 
 
-def measure(loop: Loop, judges: list[Path], args: argparse.Namespace) -> dict[str, Any]:
-    """Each policy on what nobody has learned from: accuracy and tokens for every seed."""
+def learn(loop: Loop, args: argparse.Namespace, questions: list[tasks.Item]) -> Path | None:
+    """Traffic with exploration and feedback, then a judge from its log; None where the log shows none to be better."""
+    results = loop.traffic(questions)
+    time.sleep(2)  # the log is written once a second
+    ids = loop.decisions_by_prompt()
+    loop.feedback(results, [ids[made.prompt] for made in questions])
+    learned = loop.out / "learned"
+    logged = ("--log", loop.out / "decisions.db", "--prior", loop.store / "current", "--price", args.price)
+    return learned if loop.command("judge", "learn", *logged, "--out", learned, may_fail=True) == 0 else None
+
+
+def scores(judge: Path, questions: list[tasks.Item]) -> list[float]:
+    """A judge's scores of the questions, without a gateway."""
     sys.path.insert(0, str(ROOT))
     from router.conversation import read_conversation
     from router.judges.linear import LinearJudge
 
-    report: dict[str, Any] = {"seeds": [], "judges": [str(judge.name) for judge in judges], "families": {}}
+    loaded = LinearJudge.load(judge)
+    asked = [read_conversation([{"role": "user", "content": made.prompt}]) for made in questions]
+    return [loaded.score(one).score for one in asked]
+
+
+def measure(loop: Loop, adapted: list[Path], learned: Path | None, args: argparse.Namespace) -> dict[str, Any]:
+    """Each policy on what nobody has learned from: accuracy and tokens, each training on a set of its own."""
+    report: dict[str, Any] = {"sets": [], "families": {}}
     families: dict[str, list[tuple[bool, bool]]] = {}
-    for seed in range(args.seeds):
-        questions = items(MEASURED, args.test, 1000 + seed, "eval")
+    for number, judge in enumerate(adapted):
+        questions = items(MEASURED, args.test, 1000 * (args.seed + 1) + number, "eval")
         instruct, thinking = (loop.traffic(questions, f"auto-{mode}") for mode in ("instruct", "thinking"))
-        for made, quick, slow in zip(questions, instruct, thinking, strict=True):
-            families.setdefault(f"{made.kind} {made.steps or ''}".strip(), []).append((quick.correct, slow.correct))
-        policies = {"always instruct": [0.0] * len(questions), "always thinking": [1.0] * len(questions)}
-        for judge in judges:
-            scores = LinearJudge.load(judge)
-            name = {"weights": "prior judge"}.get(judge.name, f"{judge.name} judge")
-            policies[name] = [
-                float(scores.score(read_conversation([{"role": "user", "content": made.prompt}])).score >= 0.5)
-                for made in questions
-            ]
-        told = [loop.dry_run(made.prompt) for made in questions]
-        policies["the gateway, after learning"] = [float(one["mode"] == "thinking") for one in told]
-        share = statistics.mean(policies["the gateway, after learning"])
-        policies["random at its think ratio"] = [share] * len(questions)
         pairs = list(zip(instruct, thinking, strict=True))
-        found: dict[str, Any] = {}
-        for name, policy in policies.items():
-            weighed = list(zip(policy, pairs, strict=True))
-            found[name] = {
-                "think_ratio": statistics.mean(policy),
-                "accuracy": statistics.mean(p * slow.correct + (1 - p) * quick.correct for p, (quick, slow) in weighed),
-                "tokens": statistics.mean(p * slow.tokens + (1 - p) * quick.tokens for p, (quick, slow) in weighed),
-            }
-        report["seeds"].append(found)
+        for made, (quick, slow) in zip(questions, pairs, strict=True):
+            families.setdefault(f"{made.kind} {made.steps or ''}".strip(), []).append((quick.correct, slow.correct))
+        judges = {"prior judge": ROOT / "router" / "judges" / "weights", "adapted to labels": judge}
+        if learned is not None:
+            judges["learned from the log"] = learned
+        policies = {"always instruct": [0.0] * len(questions), "always thinking": [1.0] * len(questions)}
+        for name, path in judges.items():
+            policies[name] = [float(score >= 0.5) for score in scores(path, questions)]
+        policies["the running gateway"] = [float(loop.dry_run(made.prompt)["mode"] == "thinking") for made in questions]
+        policies["each outcome known"] = [float(slow.correct and not quick.correct) for quick, slow in pairs]
+        found = {name: outcome(policy, pairs) for name, policy in policies.items()}
+        few, many, spent = (found[n]["tokens"] for n in ("always instruct", "always thinking", "adapted to labels"))
+        found["random at the adapted judge's tokens"] = outcome([(spent - few) / (many - few)] * len(pairs), pairs)
+        for row in found.values():
+            row["of_always_thinking"] = row["tokens"] / many
+        report["sets"].append(found)
     for name, outcomes in sorted(families.items()):
         report["families"][name] = {
             "questions": len(outcomes),
@@ -250,28 +254,38 @@ def measure(loop: Loop, judges: list[Path], args: argparse.Namespace) -> dict[st
     return report
 
 
+def outcome(policy: list[float], pairs: list[tuple[evaluate.Result, evaluate.Result]]) -> dict[str, float]:
+    """What a policy (each question's probability of thinking) gets and spends."""
+    weighed = list(zip(policy, pairs, strict=True))
+    return {
+        "think_ratio": statistics.mean(policy),
+        "accuracy": statistics.mean(p * slow.correct + (1 - p) * quick.correct for p, (quick, slow) in weighed),
+        "tokens": statistics.mean(p * slow.tokens + (1 - p) * quick.tokens for p, (quick, slow) in weighed),
+    }
+
+
 def tell(report: dict[str, Any], out: Path) -> None:
     """The report as tables, JSON and a plot."""
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print("\n| family, steps | questions | instruct | thinking |\n|---|---|---|---|")
     for name, row in report["families"].items():
         print(f"| {name} | {row['questions']} | {row['instruct']:.3f} | {row['thinking']:.3f} |")
-    print("\n| policy | think ratio | accuracy | tokens each |\n|---|---|---|---|")
+    print("\n| policy | think ratio | accuracy | tokens each | of always thinking's |\n|---|---|---|---|---|")
     points = {}
-    for name in report["seeds"][0]:
+    for name in report["sets"][0]:
         cells = []
-        for key in ("think_ratio", "accuracy", "tokens"):
-            values = [seed[name][key] for seed in report["seeds"]]
+        for key in ("think_ratio", "accuracy", "tokens", "of_always_thinking"):
+            values = [found[name][key] for found in report["sets"]]
             # Student's t for the mean of three is 4.3
             half = 4.303 * statistics.stdev(values) / len(values) ** 0.5 if len(values) == 3 else 0.0
             cells.append((statistics.mean(values), half))
         points[name] = cells
-        (ratio, _), (right, half), (spent, _) = cells
-        print(f"| {name} | {ratio:.3f} | {right:.3f} ± {half:.3f} | {spent:.1f} |")
+        (ratio, _), (right, half), (spent, _), (share, more) = cells
+        print(f"| {name} | {ratio:.3f} | {right:.3f} ± {half:.3f} | {spent:.1f} | {share:.3f} ± {more:.3f} |")
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, (_, (right, half), (spent, _)) in points.items():
+    for name, (_, (right, half), (spent, _), _) in points.items():
         axes.errorbar([spent], [right], yerr=[half], fmt="o", label=name, capsize=3)
     axes.set(xlabel="tokens an answer", ylabel="accuracy", title="Families and lengths that nobody learned from")
     axes.legend(fontsize=8, loc="lower right")
@@ -283,10 +297,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / ".run" / "learn-demo", help="must not be there yet")
     parser.add_argument("--port", type=int, default=8089)
-    parser.add_argument("--labels", type=int, default=300, help="prompts that both modes answer (default 300)")
+    parser.add_argument("--trainings", type=int, default=3, help="with labels and a test set of their own (default 3)")
+    parser.add_argument(
+        "--labels", type=int, default=1500, help="prompts that both modes answer, in all (default 1500)"
+    )
     parser.add_argument("--traffic", type=int, default=600, help="requests with exploration and feedback (default 600)")
-    parser.add_argument("--test", type=int, default=120, help="questions a seed to measure on (default 120)")
-    parser.add_argument("--seeds", type=int, default=3, help="sets of questions to measure on (default 3)")
+    parser.add_argument("--test", type=int, default=160, help="questions a training to measure on (default 160)")
     parser.add_argument("--explore", type=float, default=0.25)
     parser.add_argument("--price", type=float, default=1.0, help="of a thousand tokens, in correctness (default 1)")
     parser.add_argument("--seed", type=int, default=0)
@@ -302,7 +318,15 @@ def main() -> int:
     try:
         loop.start(args.explore)
         print(f"the pair answers after {time.monotonic() - started:.0f} s", flush=True)
-        report = measure(loop, learn(loop, args), args)
+        asked = items(LEARNED, args.labels + args.traffic, args.seed, "train")
+        random.Random(args.seed).shuffle(asked)
+        adapted = adapt(loop, args, asked[: args.labels])
+        if not json.loads((adapted[0] / "report.json").read_text())["kept_prior"]:
+            loop.promote(adapted[0])
+        learned = learn(loop, args, asked[args.labels :])
+        if learned is not None:
+            loop.promote(learned)
+        report = measure(loop, adapted, learned, args)
     finally:
         loop.stop()
     report["seconds"] = round(time.monotonic() - started)

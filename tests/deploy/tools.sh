@@ -28,3 +28,11 @@ if ! cmp -s "$VERSIONS" "$STAMP"; then
     "$UV" pip install -q -p .venv-deploy/bin/python -r "$VERSIONS"
     cp "$VERSIONS" "$STAMP"
 fi
+
+RAY=2.60.0
+if ! [ "$(cat .venv-ray/.ready 2>/dev/null)" = "$RAY" ]; then
+    echo "[deploy-test] installing Ray $RAY into .venv-ray (600 MB)"
+    "$UV" venv -q --allow-existing -p .venv/bin/python .venv-ray
+    "$UV" pip install -q -p .venv-ray/bin/python -e . "ray[serve,data]==$RAY"
+    echo "$RAY" > .venv-ray/.ready
+fi

@@ -145,3 +145,11 @@ async def test_replicas_found_by_name_are_asked_at_their_address_under_their_nam
     await found.check_all()
     assert backends.hosts == {"name:8000"}
     assert len(backends.asked) == 4
+
+
+async def test_a_pool_may_have_a_health_path_of_its_own(pool):
+    backends = Backends()
+    other = Pool("o", Settings(model="m", replicas=["http://name:8000"], health_path="/-/healthz"), Timeouts())
+    for one in (pool, other):
+        await checks(one, backends, load_interval_s=0)[0].check_all()
+    assert backends.asked == ["/health", "/-/healthz"]
