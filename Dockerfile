@@ -10,7 +10,7 @@ ARG PYTHON=3.11
 
 FROM python:${PYTHON}-bookworm AS build
 ARG SETUPTOOLS=84.2.1
-# What pyproject.toml calls extras, if any: postgres, redis, oidc, otel, ray.
+# What pyproject.toml calls extras, if any: postgres, redis, oidc, otel.
 ARG EXTRAS=
 # pip hands its environment on to the build of the package itself: older ones as PIP_CONSTRAINT, from 25.3 on the other.
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_COMPILE=1 \
