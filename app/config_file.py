@@ -35,6 +35,9 @@ def load_settings(path: str | Path, environ: Mapping[str, str] | None = None) ->
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(f"{path}: {where}not YAML: {getattr(error, 'problem', error)}") from error
+    except (ValueError, RecursionError) as error:  # PyYAML makes dates of what looks like one
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(f"{path}: not YAML that can be used: {why}") from error
     try:
         return parse_settings(data, os.environ if environ is None else environ)
     except ConfigError as error:
@@ -46,7 +49,10 @@ def parse_settings(data: Any, environ: Mapping[str, str]) -> Settings:
     if not isinstance(data, dict):
         raise ConfigError("the configuration must be a mapping with at least `pools` and `routes`")
     missing: list[str] = []
-    data = _expand(data, environ, missing, "")
+    try:
+        data = _expand(data, environ, missing, "")
+    except RecursionError as error:
+        raise ConfigError("the configuration holds itself (an alias within its own anchor), or is too deep") from error
     if missing:
         raise ConfigError("\n".join(missing))
     try:

@@ -76,6 +76,7 @@ class Gateway:
     def __init__(self, settings: Settings, judge: Judge, health_transport: httpx.AsyncBaseTransport | None) -> None:
         self.stopping = False
         self.pools: dict[str, Pool] = {}  # one for good: others look at it
+        self.leaving: list[Pool] = []  # no longer configured, but with requests that have not ended
         self.meters = Meters(self.pools.values(), lambda: self.planner.policies)
         self.decisions = decision_log(settings, self.meters)
         self._observer = observer_for(settings.access_log, settings.tracing, self.meters.observations_dropped)
@@ -84,7 +85,11 @@ class Gateway:
         self._deadlines = Deadlines()
         self._discovery = Discovery(self.pools.values())
         self._health = HealthChecks(
-            self.pools.values(), settings.health, self._replica_changed, transport=health_transport
+            self.pools.values(),
+            settings.health,
+            self._replica_changed,
+            transport=health_transport,
+            leaving=self.leaving,
         )
         self._responses = MadeResponses()
         self._closing: set[asyncio.Task[None]] = set()
@@ -136,6 +141,8 @@ class Gateway:
                 parts.pools[name].succeed(pool)
             else:
                 pool.retire()
+                self.leaving.append(pool)
+        self.leaving[:] = [pool for pool in self.leaving if pool.in_flight or pool.waiting]
         self.pools.clear()
         self.pools.update(parts.pools)
         self._sessions.capacity, self._sessions.ttl_s = settings.sessions.capacity, settings.sessions.ttl_s

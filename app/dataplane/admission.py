@@ -32,6 +32,8 @@ class Admission:
     waited_s = 0.0
     """How long it has waited for a place."""
     failure: GatewayError | None = None
+    guest = False
+    """Another pool could not answer it: this one is asked in its stead."""
     ledger: Ledger | None = None
     """Where this request is counted as in flight."""
     place: Places | None = None
@@ -62,7 +64,7 @@ class Admission:
         if places is None:
             return True
         try:
-            has_place = places.enter(self)
+            has_place = places.enter(self, self.guest)
         except PoolFull as error:
             self._shed(error, "queue_full")
             return False

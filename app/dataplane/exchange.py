@@ -278,6 +278,7 @@ class Exchange(Admission):
             mode = plan.routing.mode
             self.services.meters.fallbacks(mode, mode.other, cause_of(error)).inc()
             self.plan = self.services.planner.fall_back(plan)
+            self.guest = True  # a first attempt in its pool, and no retry is taken for it
             self._tried = []
             self._attempts = 0
             self.failure = None

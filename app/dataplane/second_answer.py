@@ -14,8 +14,10 @@ import msgspec
 
 from app.dataplane.special import Special
 from app.pools.http_clients import HttpClients
+from app.pools.pool import Pool
 from app.pools.replica import Replica
 from app.settings import Timeouts
+from router.family import Body
 from router.mode import Mode
 from router.tags import GRAMMARS, Part, Piece, TagReader
 
@@ -120,8 +122,18 @@ class Rescuer:
             yield piece
 
     async def _instruct(self, plan: "Plan") -> AsyncIterator[str | End]:
-        special = _special(plan)
         pool, fields = self._planner.instruct_side(plan)
+        places = None if pool is plan.pool else pool.places  # in its own pool the request has a place yet
+        if places is not None and not places.take():
+            raise NoSecondAnswer("no place")  # it waits for none: the client has waited for the first answer
+        try:
+            async for piece in self._asked(_special(plan), pool, fields):
+                yield piece
+        finally:
+            if places is not None:
+                places.leave()
+
+    async def _asked(self, special: Special, pool: Pool, fields: Body) -> AsyncIterator[str | End]:
         replica = pool.choose()
         if replica is None:
             raise NoSecondAnswer("no replica")

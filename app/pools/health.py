@@ -36,8 +36,9 @@ class _State:
 class HealthChecks:
     """Runs in the background from `start` to `stop`.
 
-    `pools` is read anew at every turn: it may be a live view. `changed(pool, replica)` is called after every check that
-    found another state than the one before, `loaded(pool, replica, depth)` after every look at a queue.
+    `pools` and `leaving` (pools that are no longer configured, for as long as they have requests) are read anew at
+    every turn: they may be live views. `changed(pool, replica)` is called after every check that found another state
+    than the one before, `loaded(pool, replica, depth)` after every look at a queue.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class HealthChecks:
         changed: Callable[[Pool, Replica], None] = lambda _pool, _replica: None,
         transport: httpx.AsyncBaseTransport | None = None,
         loaded: Callable[[Pool, Replica, QueueDepth], None] = lambda _pool, _replica, _depth: None,
+        leaving: Collection[Pool] = (),
     ) -> None:
         self._pools = pools
+        self._leaving = leaving
         self.settings = settings
         self._changed = changed
         self._loaded = loaded
@@ -82,7 +85,7 @@ class HealthChecks:
                 min(DOUBTFUL_INTERVAL_S, self.settings.interval_s, self.settings.load_interval_s or 1.0)
             )
             now_s = monotonic()
-            for pool in list(self._pools):
+            for pool in [*self._pools, *(pool for pool in self._leaving if pool.in_flight or pool.waiting)]:
                 for replica in pool.watched:
                     replica.drop_stale()
                     self._begin(pool, replica, now_s)

@@ -45,11 +45,22 @@ class Places:
         self._queue.capacity = queue_size
         self.fill()
 
-    def enter(self, entrant: Entrant) -> bool:
-        """True: it has a place. False: it waits. Raises PoolFull where it cannot even wait."""
-        if not self._queue and self.in_use < self.capacity():
-            self.in_use += 1
+    def take(self) -> bool:
+        """A place for who does not wait; True where there was one. `leave` gives it back."""
+        if self._queue or self.in_use >= self.capacity():
+            return False
+        self.in_use += 1
+        return True
+
+    def enter(self, entrant: Entrant, guest: bool = False) -> bool:
+        """True: it has a place. False: it waits. Raises PoolFull where it cannot even wait.
+
+        A guest has come because another pool could not answer: half of the queue is not for guests.
+        """
+        if self.take():
             return True
+        if guest and 2 * len(self._queue) >= self._queue.capacity:
+            raise self.full()
         displaced = self._queue.push(entrant)
         if displaced is entrant:
             raise self.full()

@@ -74,7 +74,8 @@ class Pool:
     def choose(self, tried: Collection[Replica] = (), affinity: int = 0) -> Replica | None:
         """The next replica, leaving out those already `tried`. One that is down or left alone only where no other is
         left, one that has all the connections it may have never. `affinity` is a hash of the session, 0 for none."""
-        self.retry_budget.requests += 1
+        if not tried:
+            self.retry_budget.requests += 1  # a retry earns no other
         replicas = self.replicas
         if len(replicas) == 1 and self._max_connections is None:
             return None if replicas[0] in tried else replicas[0]
@@ -143,8 +144,9 @@ class Pool:
                 self.places = old.places
 
     def retire(self) -> None:
-        """It is no longer configured: what is in flight ends in peace."""
-        self._retire(self.replicas)
+        """It is no longer configured: what is in flight, or waits, ends in peace."""
+        for replica in self.replicas:
+            replica.retire()
 
     def capacity_changed(self) -> None:
         """Replicas have come, gone, or changed their state: perhaps there are more places now."""

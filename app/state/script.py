@@ -17,10 +17,11 @@ redis.call('HSET', base .. ':alive', me, string.format('%.3f', now))
 redis.call('EXPIRE', base .. ':alive', 3600)
 local alive, known, last = {}, {}, redis.call('HGETALL', base .. ':alive')
 for i = 1, #last, 2 do
+    local silent = math.abs(now - tonumber(last[i + 1])) -- the clock may have been set back since
     known[last[i]] = true
-    if now - tonumber(last[i + 1]) < stale then
+    if silent < stale then
         alive[last[i]] = true
-    elseif now - tonumber(last[i + 1]) > 60 then
+    elseif silent > 60 then
         redis.call('HDEL', base .. ':alive', last[i])
     end
 end

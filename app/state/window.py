@@ -36,8 +36,8 @@ class SharedWindow(Window):
         """The server's word: `past_s` seconds of the span with that number are over, and so much did others use."""
         self.used(now_s)  # turns over what is over
         ahead = span - self.span
-        if self.span and ahead == -1:  # this gateway has turned already, the server not yet: next time
-            return
+        if self.span and ahead == -1 and now_s - self._start_s + self._span_s - past_s < self._span_s / 2:
+            return  # this gateway has turned already, the server not yet: next time. Further back is a clock set back
         if self.span and ahead > 0:
             self.mine_before = self.mine if ahead == 1 else 0.0
             self.mine = 0.0

@@ -189,6 +189,28 @@ async def test_a_frozen_replica_of_the_old_configuration_still_lets_its_requests
     assert (await asyncio.wait_for(task, 30)).status_code == 200
 
 
+async def test_a_frozen_replica_of_a_pool_that_is_no_more_lets_its_requests_go(start):
+    health = {"interval_s": 0.05, "timeout_s": 0.1, "down_after": 1}
+    gateway = await start(health=health)
+    pools = {"gone": {"model": "instruct", "replicas": [gateway.fast.url]}}
+    apply(gateway, health=health, pools=pools, routes={
+        "auto": {"family": "qwen3-2507", "instruct": "gone", "thinking": "deep"}})  # fmt: skip
+
+    async def freezes(turn):
+        await turn.wait_gone(30)
+
+    gateway.fast.default = freezes
+    task = asyncio.create_task(gateway.chat())
+    assert await soon(lambda: len(gateway.fast.requests) == 1, 10)
+    apply(gateway, health=health)
+    assert "gone" not in gateway.app.pools
+    gateway.fast.frozen = True
+    answer = await asyncio.wait_for(task, 30)
+    assert (answer.status_code, answer.headers["x-thinkgate-pool"]) == (200, "deep")
+    apply(gateway, health=health)
+    assert gateway.app.leaving == [], "and the pool is forgotten"
+
+
 async def test_what_needs_a_restart_is_told_and_stays(gateway):
     told = apply(gateway, server={"listeners": 5}, decisions={"url": "sqlite:///other.db"})
     assert told == ["server.listeners", "decisions"]

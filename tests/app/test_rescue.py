@@ -143,6 +143,23 @@ async def test_where_it_cannot_be_continued_instruct_answers(start, streams, fai
     assert await gateway.metric("thinkgate_rescues_total", how="instruct") == 1
 
 
+async def test_instruct_is_not_asked_beyond_the_places_of_its_pool(start):
+    url = (await start()).fast.url
+    pool = {"model": "instruct", "replicas": [url], "max_in_flight": 1}
+    gateway = await start(score=0.9, **RESCUED, pools={"fast": pool})
+    places = gateway.app.pools["fast"].places
+
+    async def rescue():
+        gateway.deep.then(cut(), error(404))
+        return message_of(await gateway.chat(), False)[2]["rescue"]
+
+    assert places.take()
+    assert await rescue() == "failed"
+    places.leave()
+    assert await rescue() == "instruct"
+    assert await soon(lambda: places.in_use == 0, 10)
+
+
 @pytest.mark.parametrize("streams", [False, True])
 async def test_where_nobody_answers_the_client_gets_what_it_would_have_had(start, streams):
     gateway = await start(score=0.9, **RESCUED)

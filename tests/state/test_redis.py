@@ -165,6 +165,24 @@ async def test_what_a_gateway_that_was_killed_had_in_flight_is_forgotten(redis, 
         await s.stop()
 
 
+async def test_what_a_gateway_had_in_flight_is_forgotten_too_where_the_servers_clock_was_set_back_since(redis):
+    made = []
+    for _ in range(2):
+        ledgers = Ledgers(SharedWindow)
+        made.append(Sharing(State(url=redis.url), SharedSessions(), ledgers, Meters().state_errors))
+        ledgers.ledger("k", Limits(concurrent=3), "t", {}).begin()
+    for s in made * 2:
+        await s.exchange()
+    account = next(a for _, a in made[1]._ledgers.accounts())
+    assert account.elsewhere == 1
+    gone = made[0]  # its last word is of an hour that is yet to come
+    await gone._redis.hset(f"{gone._base}:alive", gone._me, f"{time.time() + 3600:.3f}")
+    await made[1].exchange()
+    assert account.elsewhere == 0
+    for s in made:
+        await s.stop()
+
+
 async def test_a_counter_is_of_all_gateways(redis):
     made = [Sharing(State(url=redis.url), SharedSessions(), Ledgers(SharedWindow), Meters().state_errors) for _ in "ab"]
     counters = [s.counter("thinking", 3600.0) for s in made]

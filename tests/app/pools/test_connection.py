@@ -53,6 +53,14 @@ def connection() -> Connection:
     return connection
 
 
+def test_two_answers_to_one_request_are_none(connection):
+    reads = HEAD % 2 + b"{}" + HEAD % 2 + b"[]"
+    told = ask(connection, reads).told
+    assert isinstance(told[-1], ProtocolViolation)
+    assert b"{}[]" not in told
+    assert not connection.reusable()
+
+
 def ask(connection: Connection, *reads: bytes, leaves: bool = False) -> Answer:
     answer = Answer(connection, leaves)
     connection.send(b"", answer)

@@ -31,6 +31,28 @@ async def test_there_are_so_many_places_and_then_one_waits():
     assert (places.in_use, places.waiting) == (2, 1)
 
 
+async def test_half_of_the_queue_is_not_for_guests_of_another_pool():
+    places = Places("p", lambda: 1, 4)
+    assert places.enter(Entrant(), guest=True), "a free place is anybody's"
+    assert not places.enter(Entrant(), guest=True)
+    assert not places.enter(Entrant(), guest=True)
+    with pytest.raises(PoolFull):
+        places.enter(Entrant(), guest=True)
+    assert [places.enter(Entrant()) for _ in range(2)] == [False, False]
+    assert places.waiting == 4
+
+
+async def test_who_does_not_wait_gets_a_free_place_or_none():
+    places = Places("p", lambda: 1, 4)
+    assert places.take()
+    assert not places.take()
+    places.enter(waits := Entrant())
+    places.leave()
+    assert not places.take(), "it is for the one who has waited"
+    await asyncio.sleep(0)
+    assert waits.fate == "in "
+
+
 async def test_a_full_queue_turns_away_with_a_time_to_come_back():
     places = Places("p", lambda: 1, 1)
     assert places.enter(Entrant())

@@ -221,3 +221,11 @@ def test_addresses_that_are_none_are_refused(url):
 def test_tls_settings_without_https_are_refused():
     with pytest.raises(ValueError, match="https"):
         Settings(model="m", replicas=["http://x"], tls={"ca": "/x"})
+
+
+def test_a_retry_earns_no_other():
+    p = pool(2)
+    first = p.choose()
+    assert p.retry_budget.requests == 1
+    p.choose([first])
+    assert p.retry_budget.requests == 1

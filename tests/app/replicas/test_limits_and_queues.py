@@ -84,6 +84,41 @@ async def test_where_the_profile_allows_the_other_mode_answers_what_does_not_fit
     assert gateway.app.pools["fast"].places.in_use == 0
 
 
+async def test_an_outage_of_the_other_pool_leaves_half_of_the_queue_to_the_pools_own(held):
+    own, guest = {"model": "auto-instruct"}, {"model": "auto"}
+    settings = {"profiles": {"default": {"fallback": True}}, "judge": {"score": 0.9}}
+    gateway, hold = await held(max_in_flight=1, queue_size=2, settings=settings)
+    gateway.deep.default = error(500)
+    tasks = [asyncio.create_task(gateway.chat(**own))]
+    assert await soon(lambda: hold.reached == 1, 10)
+    tasks.append(asyncio.create_task(gateway.chat(**guest)))
+    assert await soon(lambda: gateway.app.pools["fast"].waiting == 1, 10)
+    refused = await gateway.chat(**guest)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "pool_full")
+    assert "retry-after" in refused.headers
+    tasks.append(asyncio.create_task(gateway.chat(**own)))
+    assert await soon(lambda: gateway.app.pools["fast"].waiting == 2, 10)
+    hold.go.set()
+    assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
+
+
+async def test_an_outage_of_a_pool_is_answered_by_the_other_whatever_its_retries(start):
+    gateway = await start(score=0.9, retries={"share": 0, "at_least": 0})
+    gateway.deep.default = error(503)
+    answers = [await gateway.chat() for _ in range(30)]
+    assert {(a.status_code, a.headers["x-thinkgate-reason"]) for a in answers} == {(200, "fallback")}
+    assert len(gateway.fast.requests) == 30, "one attempt each"
+    assert await gateway.metric("thinkgate_retries_total") == 0
+
+
+async def test_where_both_pools_fail_a_request_costs_each_one_attempt(start):
+    gateway = await start(score=0.9, replicas=2, retries={"share": 0, "at_least": 0})
+    gateway.deep.default = gateway.fast.default = error(503)
+    answers = [await gateway.chat() for _ in range(4)]
+    assert {a.status_code for a in answers} == {503}
+    assert (len(gateway.deep.requests), len(gateway.fast.requests)) == (4, 4)
+
+
 @both_ways
 async def test_a_client_that_leaves_while_it_waits_is_forgotten(held):
     gateway, hold = await held(max_in_flight=1)

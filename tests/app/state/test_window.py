@@ -93,6 +93,16 @@ def test_a_server_whose_clock_was_set_back_is_believed():
     assert (window.used(51.0), window.mine, window.span) == (5, 4, 7)
 
 
+def test_a_clock_that_was_set_back_by_just_one_span_is_no_server_that_has_not_turned_yet():
+    window = SharedWindow(10, 60.0)
+    told(window, 50.0, offset_s=1000.0)
+    window.add(4, 50.0)
+    told(window, 51.0, others=3, offset_s=940.0)
+    assert (window.used(51.0), window.span) == (7, 16)
+    told(window, 300.0, others=3, offset_s=940.0)
+    assert window.used(300.0) == 3, "and the server is heard from then on"
+
+
 def test_without_a_server_it_goes_on_by_itself():
     window = SharedWindow(10, 60.0)
     told(window, 0.0)
