@@ -67,6 +67,7 @@ def test_the_traffic_touches_what_the_dashboards_show(stack: Stack) -> None:
     assert value('sum(rate(thinkgate_draft_tokens_total{outcome="kept"}[20s]))') > 0
     assert value("sum(rate(thinkgate_rescues_total[20s]))") > 0
     assert value("sum(thinkgate_explored_total)") > 0
+    assert value('sum(thinkgate_shadows_total{outcome="kept"})') > 0
     assert 0 < value("thinkgate:thinking_withheld_ratio:rate5m") < 0.3
     assert 0.3 < value("thinkgate:feedback_good_share:increase1d") < 0.7
     assert value("thinkgate_workers") == 2

@@ -93,7 +93,13 @@ def main(folder: Path) -> None:
         _node_ip_address="127.0.0.1",
         _temp_dir=str(folder / "ray"),
     )
-    serve.start(http_options={"host": "127.0.0.1", "port": SERVE})
+    for attempt in range(3):  # its proxy has a minute to come up, whatever else the machine does
+        try:
+            serve.start(http_options={"host": "127.0.0.1", "port": SERVE})
+            break
+        except ray.exceptions.RayError:
+            if attempt == 2:
+                raise
     serve.run(app, name="thinkgate", route_prefix="/")
     found = asyncio.run(session())
     serve.shutdown()

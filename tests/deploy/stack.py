@@ -115,7 +115,7 @@ def _configuration(fast: int, deep: int, nobody: int, redis: str, folder: Path) 
                 # So small that it is used up at once: the threshold is raised, and thinking withheld.
                 "token_budget": {"thinking_tokens_per_minute": 60},
             },
-            "curious": {"explore": 0.3},
+            "curious": {"explore": 0.3, "shadow": {"share": 1.0, "max_beside": 50}},
             "drafted": {"threshold": 0.99, "escalation": {"band": 0.99, "tokens": 4}},
         },
     }
