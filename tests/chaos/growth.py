@@ -7,8 +7,9 @@ from statistics import median
 
 import numpy as np
 
-WARM = 0.4
-"""This share of a run is the warm-up: pools, buffers and the allocator's arenas find their size in it."""
+WARM = 0.6
+"""This share of a run is the warm-up. What is bounded finds its size in it: sessions, pools, buffers, the allocator's
+arenas, and what failed requests leave to the collector's oldest generation."""
 
 LEAST_S = 60.0
 """Shorter runs say nothing about growth."""

@@ -41,6 +41,9 @@ def settings(ports: list[int]) -> dict[str, Any]:
         "judge": {"kind": "constant", "score": 0.0},
         "profiles": {"default": {"fallback": False}},  # the pool itself must do
         "health": {"interval_s": 2, "timeout_s": 1, "down_after": 2},
+        # Every request opens a conversation. Up to 100,000 are remembered, some 300 bytes each: that is no leak, and
+        # would hide one.
+        "sessions": {"capacity": 2_000},
     }
 
 
