@@ -47,7 +47,7 @@ run: $(SETUP) $(ENGINE) ## start the embedded pair and the gateway, show two fir
 	@$(BIN)/thinkgate up --instruct deploy/engine/instruct --thinking deploy/engine/thinking \
 	  --judge-weights deploy/engine/judge --first-requests
 
-test: check docs unit state e2e ## all checks and tests, real vLLM, PostgreSQL and Redis included (about 25 min; 30 the first time)
+test: check docs unit state e2e ## all checks and tests, real vLLM, PostgreSQL and Redis included (about 30 min)
 
 check: $(SETUP) ## format, lint, types, import rules, generated pages
 	@echo "== format and lint"; $(BIN)/ruff format --check -q . && $(BIN)/ruff check -q .
@@ -71,7 +71,7 @@ e2e: $(SETUP) $(ENGINE) $(CLIENTS) ## tests against two real vLLM servers on the
 FUZZ_SECONDS ?= 60
 FUZZED := answer chat_stream completion_stream message_stream response_stream body configuration
 
-fuzz: $(SETUP) ## coverage-guided bytes for every parser, then 1,000 bad requests to every endpoint (about 17 min)
+fuzz: $(SETUP) ## coverage-guided bytes for every parser, then 1,000 bad requests to every endpoint (about 12 min)
 	@test -x .venv-fuzz/bin/python || $(BIN)/uv venv -q -p $(BIN)/python .venv-fuzz
 	@$(BIN)/uv pip install -q -p .venv-fuzz/bin/python -c constraints.txt -e . atheris==3.0.0
 	for target in $(FUZZED); do .venv-fuzz/bin/python -m tests.fuzz.run $$target --seconds $(FUZZ_SECONDS) || exit 1; done

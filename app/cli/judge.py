@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -253,9 +253,10 @@ def _score(arguments: argparse.Namespace) -> int:
         raise _Failure("--input and --output are the same file")
     if arguments.ray and name == "-":
         raise _Failure("--ray needs a file as --input: every process reads its own part")
+    scored = _scored_by_ray(arguments) if arguments.ray else _scored(arguments)  # fails before the output is touched
     good = bad = 0
-    with nullcontext(sys.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
-        for text, count, problems in _scored_by_ray(arguments) if arguments.ray else _scored(arguments):
+    with closing(scored), nullcontext(sys.stdout) if to == "-" else Path(to).open("w", encoding="utf-8") as sink:
+        for text, count, problems in scored:
             good += count
             bad += len(problems)
             sink.write(text)
@@ -267,35 +268,46 @@ def _score(arguments: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
-def _scored(arguments: argparse.Namespace) -> Iterator[tuple[str, int, list[str]]]:
-    """Text of good rows, their number, and problems with their lines: one row at a time."""
+_Scored = Generator[tuple[str, int, list[str]]]
+"""Text of good rows, their number, and problems with their lines."""
+
+
+def _scored(arguments: argparse.Namespace) -> _Scored:
+    """One row at a time."""
     judge, name = _load(arguments), arguments.input
-    source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  closed below
-    with source:
-        for row in score_rows(judge, lines_of(source), arguments.threshold):
-            if isinstance(row, BadRow):
-                yield "", 0, [f"{row.line}: {row.problem}"]
-            else:
-                yield row.to_json() + "\n", 1, []
+    source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  closed by the generator
+
+    def rows() -> _Scored:
+        with source:
+            for row in score_rows(judge, lines_of(source), arguments.threshold):
+                if isinstance(row, BadRow):
+                    yield "", 0, [f"{row.line}: {row.problem}"]
+                else:
+                    yield row.to_json() + "\n", 1, []
+
+    return rows()
 
 
-def _scored_by_ray(arguments: argparse.Namespace) -> Iterator[tuple[str, int, list[str]]]:
-    """The same, a part of the file at a time."""
+def _scored_by_ray(arguments: argparse.Namespace) -> _Scored:
+    """A part of the file at a time."""
+    _load(arguments)  # what cannot be loaded is told here, not by a process of the cluster
+    path = Path(arguments.input).resolve()
+    path.open("rb").close()
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
         raise _Failure(f"--ray needs the extra `ray`: pip install 'thinkgate[ray]' ({error})") from error
     from app.cli.judge_on_ray import score_on_ray
 
-    path = Path(arguments.input).resolve()
-    path.open("rb").close()
-    _load(arguments)  # what cannot be loaded is told here, not by a process of the cluster
-    done = 0
-    for part in score_on_ray(path, arguments.judge, _options(arguments), arguments.threshold):
-        done += part["good"]
-        print(f"\r{done:,} rows", end="", file=sys.stderr, flush=True)
-        yield part["text"], part["good"], part["bad"].splitlines()
-    print(file=sys.stderr)
+    def rows() -> _Scored:
+        done = 0
+        for part in score_on_ray(path, arguments.judge, _options(arguments), arguments.threshold):
+            done += part["good"]
+            yield part["text"], part["good"], part["bad"].splitlines()
+            print(f"{done:,} rows", end="\r", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+
+    return rows()
 
 
 def _progress(prefix: str = "") -> Callable[[str, int, int], None]:

@@ -38,7 +38,7 @@ MEASURED = (
     *[("unknown", 0)] * 2,
     ("colour", 0),
 )
-"""Others: a third needs thinking, as questions of every day do at most. Reciting is what thinking makes worse."""
+"""Others: about a third needs thinking. Reciting is what thinking makes worse."""
 
 
 def items(which: Any, count: int, seed: int, split: str) -> list[tasks.Item]:

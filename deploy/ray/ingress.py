@@ -1,4 +1,4 @@
-"""The gateway as a Ray Serve application, where Ray Serve's proxy is the only way in. Knows Ray; nobody else does.
+"""The gateway as a Ray Serve application, where Ray Serve's proxy is the only way in. Knows Ray and the composition.
 
     THINKGATE_CONFIG=gateway.yaml serve run deploy.ray.ingress:app
 

@@ -131,7 +131,8 @@ def main() -> int:
     figures = asyncio.run(run(plan))
     print(json.dumps(figures, indent=1))
     left = figures["after"]["descriptors"] - figures["before"]["descriptors"]
-    return 1 if figures["bad"] or figures["in_flight_after"] or figures["grows"] or left > 0 else 0
+    faults = ("bad", "in_flight_after", "grows", "internal_errors", "exit_status")
+    return 1 if left > 0 or any(figures[name] for name in faults) else 0
 
 
 if __name__ == "__main__":

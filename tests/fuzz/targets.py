@@ -152,10 +152,10 @@ def response_stream(data: bytes) -> None:
 # -------------------------------------------------------------------------------- what clients send
 
 
-def body(data: bytes) -> None:
-    """A request of any protocol: refused as a bad one, or written for a backend of every family."""
+def work_through(parse: Callable[[bytes], Any], data: bytes) -> None:
+    """What the planner does with a body, for every family and mode. Raises BadRequest never."""
     try:
-        request = parse_any(data)
+        request = parse(data)
     except BadRequest:
         return
     read_conversation(request.messages, tools=request.tools, response_format=request.response_format)
@@ -163,6 +163,12 @@ def body(data: bytes) -> None:
     for family, mode in itertools.product(FAMILIES.values(), Mode):
         written = msgspec.json.encode(request.for_backend(family, mode, msgspec.Raw(b'"m"'), switch))
         assert isinstance(msgspec.json.decode(written), dict)
+        assert msgspec.json.encode(request.for_judge(family, msgspec.Raw(b'"m"'), switch))
+
+
+def body(data: bytes) -> None:
+    """A request of any protocol: refused as a bad one, or written for a backend of every family."""
+    work_through(parse_any, data)
 
 
 def configuration(data: bytes) -> None:

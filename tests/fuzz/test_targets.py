@@ -1,10 +1,11 @@
 """Every target over its seeds, and over a few hundred of their mutations; `make fuzz` goes on for minutes."""
 
 import random
+import re
 
 import pytest
 
-from tests.fuzz.seeds import SEEDS
+from tests.fuzz.seeds import ROOT, SEEDS
 from tests.fuzz.targets import TARGETS
 
 MUTATIONS = 300
@@ -38,6 +39,11 @@ def mutated(seed: bytes, rng: random.Random) -> bytes:
 def test_every_target_has_seeds():
     assert SEEDS.keys() == TARGETS.keys()
     assert all(make() for make in SEEDS.values())
+
+
+def test_make_fuzz_runs_every_target():
+    (line,) = re.findall(r"^FUZZED := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert sorted(line.split()) == sorted(TARGETS)
 
 
 @pytest.mark.parametrize("name", TARGETS)

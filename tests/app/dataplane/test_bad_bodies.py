@@ -1,36 +1,15 @@
 """No body of any protocol makes the gateway fail: a thousand broken ones for each, from the bytes to the backend's."""
 
-import itertools
-
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from app.dataplane.any_request import PARSERS, parse_any
-from app.errors import BadRequest
-from router.conversation import read_conversation
-from router.family import load_families
-from router.mode import Mode
-from router.switches import last_switch
 from tests.bad_bodies import bodies
+from tests.fuzz.targets import work_through
 
-FAMILIES = load_families()
 PATHS = {"chat": "/v1/chat/completions", "completions": "/v1/completions", "messages": "/v1/messages",
          "responses": "/v1/responses"}  # fmt: skip
 a_thousand = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def work_through(parse, body):
-    """What the planner does with a body, for every family and mode. Raises BadRequest only."""
-    try:
-        request = parse(body)
-    except BadRequest:
-        return
-    read_conversation(request.messages, tools=request.tools, response_format=request.response_format)
-    switch = last_switch(request.messages)
-    for family, mode in itertools.product(FAMILIES.values(), Mode):
-        assert msgspec.json.encode(request.for_backend(family, mode, msgspec.Raw(b'"m"'), switch))
-        assert msgspec.json.encode(request.for_judge(family, msgspec.Raw(b'"m"'), switch))
 
 
 @pytest.mark.parametrize("api", PARSERS)
